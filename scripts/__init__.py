@@ -1,0 +1,1 @@
+"""Programs around training; each is run as `python -m scripts.NAME`."""
