@@ -1,0 +1,204 @@
+"""From a YAML node to a scheduler, and from a scheduler to its curve.
+
+Training, preview, pictures and tests all build a schedule here, so what is previewed is what is
+trained.
+"""
+
+import difflib
+import functools
+import inspect
+import pkgutil
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+import oneflow as flow
+from omegaconf import OmegaConf
+from oneflow.optim.lr_scheduler import ReduceLROnPlateau, _LRScheduler
+
+from schedulers.arguments import check_complete, check_names, fit, read_signature
+from schedulers.checks import check_arguments
+from schedulers.compose import NESTING
+from schedulers.durations import Horizon
+
+_OWN_KEYS = ("_target_", "_partial_")
+
+
+def build_scheduler(node: Any, optimizer: Any, horizon: Horizon) -> Any:
+    """Builds the scheduler that a node describes, children first.
+
+    A node is a mapping: `_target_` (dotted path of a class) and that class's own argument names.
+    Lengths become steps and rates become per-step factors (see `durations`). The optimizer goes to
+    whichever constructor asks for one. A node with `_partial_: true` becomes a function that is
+    still to be called, e.g. LambdaLR's `lr_lambda`. OneFlow's four composites are replaced by the
+    subclasses in `compose`, which draw the same curves and may be nested.
+
+    Args:
+        node: dict or DictConfig.
+        optimizer: its groups' rates become the base rates (of a group that had a scheduler before,
+            OneFlow keeps the rate from then).
+        horizon: the run's length.
+
+    Returns:
+        A OneFlow scheduler that has already set the rates of step 0. Call its `step()` after every
+        optimizer update; a ReduceLROnPlateau instead after every evaluation, with the metric.
+
+    Raises:
+        ValueError: one sentence that names the key path, the value and what is accepted.
+    """
+    if OmegaConf.is_config(node):
+        node = OmegaConf.to_container(node, resolve=True)
+    if not isinstance(node, Mapping):
+        raise ValueError(f"scheduler={node!r} must be a mapping with _target_.")
+    target = _find_target(node, "scheduler")
+    if not (inspect.isclass(target) and issubclass(target, _LRScheduler | ReduceLROnPlateau)):
+        raise ValueError(
+            f"scheduler._target_={node['_target_']!r} is not a scheduler: give a class such as "
+            "oneflow.optim.lr_scheduler.CosineAnnealingLR, or a subclass of "
+            "oneflow.optim.lr_scheduler._LRScheduler of your own."
+        )
+    if node.get("_partial_"):
+        raise ValueError(
+            "scheduler._partial_=true is for functions inside a scheduler, not for it."
+        )
+    return _build(node, "scheduler", optimizer, horizon)
+
+
+def _build(node: Mapping[str, Any], key: str, optimizer: Any, horizon: Horizon) -> Any:
+    target = _find_target(node, key)
+    owner = target.__name__
+    signature = read_signature(target, key)
+    given = {name: value for name, value in node.items() if name not in _OWN_KEYS}
+    check_names(signature, given, owner, key)
+    given.pop("last_step", None)  # -1, or `check_names` would have refused it
+    arguments: dict[str, Any] = {}
+    for name, value in given.items():
+        path = f"{key}.{name}"
+        accepts = signature.parameters[name].accepts if name in signature.parameters else (Any,)
+        arguments[name] = fit(
+            _build_children(value, path, optimizer, horizon), accepts, horizon, path
+        )
+    for parameter in signature.parameters.values():
+        if parameter.takes_optimizer:
+            arguments.setdefault(parameter.name, optimizer)
+    if node.get("_partial_"):
+        check_complete(signature, arguments, owner, key, open_places=1)
+        return functools.partial(target, **arguments)
+    if not inspect.isclass(target):
+        owner += " (called now, and not at every step, for want of _partial_: true)"
+    check_complete(signature, arguments, owner, key)
+    check_arguments(arguments, optimizer, horizon, key)
+    return _construct(target, arguments, key)
+
+
+def _build_children(value: Any, key: str, optimizer: Any, horizon: Horizon) -> Any:
+    """Replaces nested nodes, also in lists, by what they describe; leaves the rest as it is."""
+    if isinstance(value, Mapping):
+        return _build(value, key, optimizer, horizon)
+    if isinstance(value, list | tuple):
+        return [
+            _build_children(entry, f"{key}[{index}]", optimizer, horizon)
+            for index, entry in enumerate(value)
+        ]
+    return value
+
+
+def _find_target(node: Mapping[str, Any], key: str) -> Any:
+    path = node.get("_target_")
+    if not isinstance(path, str):
+        raise ValueError(f"{key} needs _target_, the dotted path of a class, as text.")
+    try:
+        target = pkgutil.resolve_name(path)
+    except Exception as error:  # a module of the user's may raise anything while it is imported
+        raise ValueError(
+            f"{key}._target_={path!r} could not be imported: {error}{_near_name(path)}"
+        ) from error
+    if not callable(target):
+        raise ValueError(f"{key}._target_={path!r} is neither a class nor a function.")
+    return NESTING.get(target, target) if inspect.isclass(target) else target
+
+
+def _near_name(path: str) -> str:
+    module, _, name = path.rpartition(".")
+    try:
+        near = difflib.get_close_matches(name, dir(pkgutil.resolve_name(module)), n=1)
+    except Exception:  # the module itself is what could not be imported
+        return "."
+    return f"; did you mean {module}.{near[0]}?" if near else "."
+
+
+def _construct(target: Any, arguments: Mapping[str, Any], key: str) -> Any:
+    try:
+        return target(**arguments)
+    except Exception as error:
+        # OneFlow raises six kinds of exception here, some with an empty message.
+        shown = {name: value for name, value in arguments.items() if _is_plain(value)}
+        given = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        reason = str(error).rstrip(".!") or f"{type(error).__name__} without a message"
+        raise ValueError(f"{key}: {target.__name__}({given}) is refused: {reason}.") from error
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, int | float | str | None) or (
+        isinstance(value, list) and all(_is_plain(entry) for entry in value)
+    )
+
+
+def trace_lr(
+    node: Any,
+    base_lrs: Sequence[float],
+    horizon: Horizon,
+    metrics: Mapping[int, float] | None = None,
+) -> list[list[float]]:
+    """The learning rates that a node produces over a run, by stepping the real scheduler.
+
+    Args:
+        node: dict or DictConfig, as for `build_scheduler`.
+        base_lrs: the optimizer's rate of each parameter group.
+        horizon: the run's length.
+        metrics: for ReduceLROnPlateau only: the metric of the evaluation that was made when n
+            updates were done, by n. Without any, its rate stays constant.
+
+    Returns:
+        One list per parameter group with `total_steps` rates: number k is what update k (counted
+        from 0) uses.
+
+    Raises:
+        ValueError: as `build_scheduler`; also when the schedule fails at a later step.
+    """
+    optimizer = flow.optim.SGD([{"params": [flow.zeros(1)], "lr": lr} for lr in base_lrs], lr=0.0)
+    with redirect_stdout(StringIO()):  # a scheduler with `verbose: true` prints at every step
+        scheduler = build_scheduler(node, optimizer, horizon)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            rows = _trace_plateau(scheduler, horizon.total_steps, metrics or {})
+        else:
+            rows = _trace_steps(scheduler, horizon.total_steps)
+    return [list(rates) for rates in zip(*rows, strict=True)]
+
+
+def _trace_steps(scheduler: Any, total_steps: int) -> list[list[float]]:
+    """One row of rates per step: read, then step, as the trainer does."""
+    groups = scheduler.optimizer.param_groups
+    rows = []
+    try:
+        for _ in range(total_steps):
+            rows.append([group["lr"] for group in groups])
+            scheduler.step()
+    except Exception as error:
+        name, step = type(scheduler).__name__, scheduler.last_step
+        reason = error.args[-1] if error.args else type(error).__name__
+        raise ValueError(f"scheduler: {name} fails at step {step}: {reason}.") from error
+    return rows
+
+
+def _trace_plateau(
+    scheduler: Any, total_steps: int, metrics: Mapping[int, float]
+) -> list[list[float]]:
+    groups = scheduler.optimizer.param_groups
+    rows = []
+    for step in range(total_steps):
+        if step in metrics:
+            scheduler.step(metrics[step])
+        rows.append([group["lr"] for group in groups])
+    return rows

@@ -1,0 +1,20 @@
+"""The schedule that does nothing: what the others are compared with."""
+
+from oneflow.optim.lr_scheduler import _LRScheduler
+
+
+class FixedLR(_LRScheduler):
+    """The optimizer's rate at every step: `lr(t) = B`.
+
+    `B` is the base rate of the parameter group. Also useful as the flat part of a SequentialLR.
+
+    >>> import oneflow as flow
+    >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=0.1)
+    >>> schedule = FixedLR(optimizer)
+    >>> [schedule.get_lr(0.1, step) for step in (0, 1, 1000)]
+    [0.1, 0.1, 0.1]
+    """
+
+    def get_lr(self, base_lr: float, step: int) -> float:
+        """The base rate, whatever the step."""
+        return base_lr

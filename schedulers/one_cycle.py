@@ -1,0 +1,87 @@
+"""One cycle: up to the base rate, then down far below where it began (super-convergence)."""
+
+import math
+from itertools import pairwise
+from typing import Any, Literal
+
+from oneflow.optim.lr_scheduler import _LRScheduler
+
+
+class OneCycleLR(_LRScheduler):
+    """Rises from `B / div_factor` to `B`, then falls to `B / (div_factor * final_div_factor)`.
+
+    With `low = B / div_factor`, `T = total_steps` and `p = pct_start` the corners are
+
+        (0, low)  (p T - 1, B)  (T - 1, low / final_div_factor)
+
+    and with `three_phase` there is one more, `(2 p T - 2, low)`, before the last. Between two
+    corners, at a share x of the way, `cos` gives `end + (start - end) (1 + cos(pi x)) / 2` and
+    `linear` the straight line. After the last corner the rate is held.
+
+    The numbers are those of PyTorch's OneCycleLR(max_lr=B, cycle_momentum=False): the corners are
+    not rounded to whole steps, so the peak is met exactly only where `p T` is whole, and the lowest
+    rate is that of the last step. PyTorch raises an error after it. Only the rate is cycled here;
+    the momentum stays what the optimizer was given.
+
+    Smith, Topin 2018, "Super-Convergence", arXiv 1708.07120.
+
+    Args:
+        optimizer: its rates are the peaks.
+        total_steps: length of the cycle.
+        pct_start: share of it that rises, 0 to 1 (to 0.5 with three phases).
+        anneal_strategy: `cos` or `linear`.
+        div_factor: peak divided by the first rate.
+        final_div_factor: first rate divided by the last one.
+        three_phase: back to the first rate as fast as it rose, then down to the last.
+        verbose: print every change.
+
+    Raises:
+        ValueError: a share or a divisor is out of range.
+
+    >>> import oneflow as flow
+    >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=1.0)
+    >>> cycle = OneCycleLR(optimizer, total_steps=10, div_factor=10, final_div_factor=100)
+    >>> [round(cycle.get_lr(1.0, step), 4) for step in (0, 1, 2, 3, 9, 10)]
+    [0.1, 0.55, 1.0, 0.9505, 0.001, 0.001]
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        total_steps: int,
+        pct_start: float = 0.3,
+        anneal_strategy: Literal["cos", "linear"] = "cos",
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        if not 0 <= pct_start <= (0.5 if three_phase else 1):
+            raise ValueError("pct_start must be from 0 to 1, and to 0.5 with three_phase")
+        if div_factor <= 0 or final_div_factor <= 0:
+            raise ValueError("div_factor and final_div_factor must be above zero")
+        self.total_steps = total_steps
+        self.pct_start = pct_start
+        self.anneal_strategy = anneal_strategy
+        self.div_factor = div_factor
+        self.final_div_factor = final_div_factor
+        self.three_phase = three_phase
+        super().__init__(optimizer, verbose=verbose)
+
+    def get_lr(self, base_lr: float, step: int) -> float:
+        """Rate on the piece between two corners that `step` lies on."""
+        low, rise = base_lr / self.div_factor, self.pct_start * self.total_steps
+        corners = [(0.0, low), (rise - 1, base_lr)]
+        if self.three_phase:
+            corners.append((2 * rise - 2, low))
+        last_step = self.total_steps - 1
+        corners.append((last_step, low / self.final_div_factor))
+        step = min(step, last_step)
+        for (start, start_lr), (end, end_lr) in pairwise(corners):  # noqa: B007
+            if step <= end:
+                break
+        # A first piece of length 0 is a division by zero in PyTorch; here the peak comes at once.
+        share = (step - start) / (end - start) if end > start else 1.0
+        if self.anneal_strategy == "linear":
+            return (end_lr - start_lr) * share + start_lr
+        return end_lr + (start_lr - end_lr) / 2 * (math.cos(math.pi * share) + 1)
