@@ -1,0 +1,124 @@
+"""Fetch an archive once, whole and checked, however often the connection breaks."""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from data.archive import hash_file
+
+log = logging.getLogger(__name__)
+
+
+def download_archive(
+    url: str, path: Path, md5: str, timeout: float = 30, attempts: int = 4, pause: float = 1
+) -> None:
+    """Fetch `url` to `path`, unless it is there already.
+
+    What has arrived lies in `path` + ".part"; a broken or interrupted download goes on from there.
+    Only a whole file with the right checksum gets the name `path`. Processes that start together
+    take turns by a lock, and those who waited find the file.
+
+    Args:
+        url: of the archive.
+        path: what to write; its folder exists.
+        md5: that the archive must have, in hexadecimal.
+        timeout: seconds without a byte after which an attempt is given up.
+        attempts: how often to try.
+        pause: seconds to wait after the first failure; doubled after each further one.
+
+    Raises:
+        OSError: it failed; the text says why, and is meant to stand in a sentence.
+    """
+    part = path.with_name(path.name + ".part")
+    with _lock(path):
+        if path.exists():
+            return
+        log.info("Downloading %s to %s.", url, path)
+        reason = "no attempt was made"
+        for attempt in range(attempts):
+            if attempt:
+                time.sleep(pause * 2 ** (attempt - 1))
+            try:
+                _fetch(url, part, timeout)
+            except requests.RequestException as error:
+                reason = _explain(error, url, timeout)
+                if not _may_pass(error):
+                    break
+                log.warning("Download of %s: %s.", path.name, reason)
+                continue
+            if (got := hash_file(part)) == md5:
+                os.replace(part, path)
+                return
+            part.unlink()  # a continued part that does not fit the rest: the next attempt is whole
+            reason = f"the file from {url} has md5 {got}, not {md5}"
+            log.warning("Download of %s: %s.", path.name, reason)
+    raise OSError(reason)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock file beside `path`; the system releases it when a process ends or is killed."""
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("Waiting for another process that downloads %s.", path.name)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(url: str, part: Path, timeout: float) -> None:
+    """Append to `part` what it lacks, or write it anew where the server cannot continue."""
+    have = part.stat().st_size if part.exists() else 0
+    # identity: a server must not compress it again, for the byte positions would be of that.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(
+        url, headers=headers, stream=True, timeout=(min(10, timeout), timeout)
+    ) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # all of it is here, or too much: the checksum tells
+        response.raise_for_status()
+        start = f"bytes {have}-"
+        continued = response.status_code == requests.codes.partial_content
+        if continued and not response.headers.get("Content-Range", "").startswith(start):
+            raise requests.ConnectionError(f"the server sent another range than {start}")
+        _save(response, part, have if continued else 0)
+
+
+def _save(response: requests.Response, part: Path, have: int) -> None:
+    length = response.headers.get("Content-Length", "")
+    total = have + int(length) if length.isdigit() else None
+    label = part.name.removesuffix(".part")
+    with (
+        part.open("ab" if have else "wb") as file,
+        tqdm(
+            total=total, initial=have, desc=label, unit="B", unit_scale=True, disable=None
+        ) as progress,
+    ):
+        for block in response.iter_content(2**16):
+            file.write(block)
+            progress.update(len(block))
+
+
+def _may_pass(error: requests.RequestException) -> bool:
+    """Return whether trying again may help: not with a bad address or a "not found"."""
+    if isinstance(error, requests.HTTPError):
+        return error.response.status_code >= 500 or error.response.status_code == 429
+    return not isinstance(error, ValueError)  # requests' errors about the address itself
+
+
+def _explain(error: requests.RequestException, url: str, timeout: float) -> str:
+    if isinstance(error, requests.HTTPError):
+        return f"{url} answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer from {url} within {timeout:g} s"
+    if isinstance(error, ValueError):
+        return f"{url!r} is not a web address"
+    return f"no connection to {url}, or it broke off"

@@ -1,0 +1,272 @@
+"""Downloads from a server on this machine that misbehaves in every way but one."""
+
+import fcntl
+import hashlib
+import logging
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from data.download import download_archive
+from tests.data.fakes import SMALL100, build, place
+
+CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Answers each request in the way next on its list, and the last way from then on."""
+
+    daemon_threads = True
+
+    def __init__(self, *ways, content=CONTENT):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.ways, self.content, self.requests = list(ways), content, []
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}/file.tar.gz"
+
+    def handle_error(self, *_):
+        """A client that goes away is part of the play."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        server, wanted = self.server, self.headers.get("Range")
+        server.requests.append(wanted)
+        way = server.ways.pop(0) if len(server.ways) > 1 else server.ways[0]
+        getattr(self, f"answer_{way}")(server.content, wanted)
+
+    def send(self, status, content, length=None, **headers):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content) if length is None else length))
+        for key, value in headers.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def answer_well(self, content, wanted, stop=None):
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(content):
+            return self.send(416, b"")
+        if not wanted:
+            return self.send(200, content[:stop], len(content))
+        ranged = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        rest = content[start:stop]
+        return self.send(206, rest, len(content) - start, Content_Range=ranged)
+
+    def answer_drop(
+        self, content, wanted
+    ):  # the connection ends after two blocks of 65,536 bytes more
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        self.answer_well(content, wanted, stop=start + 131_072)
+
+    def answer_stall(self, content, wanted):  # nothing more comes, but the connection stays
+        self.answer_drop(content, wanted)
+        self.wfile.flush()
+        time.sleep(2)
+
+    def answer_whole(self, content, _):  # does not know Range
+        self.send(200, content)
+
+    def answer_shift(self, content, wanted):  # another range than asked for
+        ranged = f"bytes 0-{len(content) - 1}/{len(content)}"
+        self.send(206, content, Content_Range=ranged)
+
+    def answer_wrong(self, content, _):
+        self.send(200, bytes(len(content)))
+
+    def answer_slowly(self, content, wanted):
+        time.sleep(0.5)
+        self.answer_well(content, wanted)
+
+    def answer_missing(self, *_):
+        self.send(404, b"no such file")
+
+    def answer_busy(self, *_):
+        self.send(503, b"come back later")
+
+    def answer_hang(self, *_):
+        time.sleep(2)
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*ways, **options):
+        servers.append(Server(*ways, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def fetch(server, path, md5=MD5, timeout=5.0, attempts=4):
+    download_archive(server.url, path, md5, timeout=timeout, attempts=attempts, pause=0.01)
+
+
+PLAYS = [  # how the server answers, and the ranges that it was asked for
+    (["well"], [None]),
+    (["drop", "well"], [None, "bytes=131072-"]),
+    (["drop", "drop", "well"], [None, "bytes=131072-", "bytes=262144-"]),
+    (["drop", "whole"], [None, "bytes=131072-"]),  # starts again where Range is not known
+    (["drop", "shift", "well"], [None, "bytes=131072-", "bytes=131072-"]),
+    (["busy", "busy", "well"], [None] * 3),
+    (["wrong", "well"], [None] * 2),  # a file with another checksum is thrown away
+    (["drop", "busy", "well"], [None, "bytes=131072-", "bytes=131072-"]),
+]
+
+
+@pytest.mark.parametrize(("ways", "ranges"), PLAYS)
+def test_file_arrives_whole(tmp_path, serve, ways, ranges):
+    server, path = serve(*ways), tmp_path / "file.tar.gz"
+    fetch(server, path)
+    assert path.read_bytes() == CONTENT
+    assert server.requests == ranges
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".file.tar.gz.lock", "file.tar.gz"]
+
+
+def test_timeout_then_resume(tmp_path, serve):
+    server, path = serve("stall", "hang", "well"), tmp_path / "file.tar.gz"
+    fetch(server, path, timeout=0.2)
+    assert path.read_bytes() == CONTENT
+    assert server.requests == [None, "bytes=131072-", "bytes=131072-"]
+
+
+FAILURES = [
+    ("missing", 1, "answers 404"),  # asking again would not help
+    ("busy", 3, "answers 503"),
+    ("wrong", 3, f"not {MD5}"),
+    ("hang", 3, "no answer from .* within 0.2 s"),
+    ("drop", 2, "it broke off"),
+]
+
+
+@pytest.mark.parametrize(("way", "requests", "says"), FAILURES)
+def test_failure_says_why_and_leaves_no_file(tmp_path, serve, way, requests, says):
+    server, path = serve(way), tmp_path / "file.tar.gz"
+    with pytest.raises(OSError, match=says):
+        fetch(server, path, timeout=0.2, attempts=requests if way != "missing" else 3)
+    assert len(server.requests) == requests
+    assert not path.exists()
+    assert path.with_name("file.tar.gz.part").exists() == (way == "drop")  # to go on from
+
+
+def test_next_start_goes_on_from_the_part(tmp_path, serve):
+    path = tmp_path / "file.tar.gz"
+    path.with_name("file.tar.gz.part").write_bytes(CONTENT[:123_456])
+    server = serve("well")
+    fetch(server, path)
+    assert path.read_bytes() == CONTENT and server.requests == ["bytes=123456-"]
+
+
+@pytest.mark.parametrize("part", [CONTENT, CONTENT[:5] + b"x", CONTENT + b"too much"])
+def test_whole_or_wrong_part(tmp_path, serve, part):
+    path = tmp_path / "file.tar.gz"
+    path.with_name("file.tar.gz.part").write_bytes(part)
+    server = serve("well")
+    fetch(server, path)
+    assert path.read_bytes() == CONTENT
+    assert len(server.requests) == (1 if part == CONTENT else 2)
+
+
+def test_present_file_is_left_alone(tmp_path, serve):
+    server, path = serve("well"), tmp_path / "file.tar.gz"
+    path.write_bytes(b"mine")
+    fetch(server, path)
+    assert path.read_bytes() == b"mine" and server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ftp://example.org/x", "'ftp://example.org/x' is not a web address"),
+        ("no address", "'no address' is not a web address"),
+        ("http://127.0.0.1:9/x", "no connection to http://127.0.0.1:9/x"),
+    ],
+)
+def test_bad_address(tmp_path, url, says):
+    with pytest.raises(OSError, match=says):
+        download_archive(url, tmp_path / "file.tar.gz", MD5, attempts=2, pause=0.01)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from data.download import download_archive
+sys.stdin.readline()
+download_archive(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
+"""
+
+
+def test_processes_that_start_together_download_once(tmp_path, serve):
+    server, path = serve("slowly"), tmp_path / "file.tar.gz"
+    command = [sys.executable, "-c", CHILD, server.url, str(path), MD5]
+    children = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
+    for child in children:
+        child.stdin.write(b"go\n")
+        child.stdin.flush()
+    assert [child.wait(60) for child in children] == [0, 0]
+    assert path.read_bytes() == CONTENT
+    assert server.requests == [None]
+
+
+def test_waiting_for_another_process_is_said(tmp_path, serve, caplog):
+    server, path = serve("well"), tmp_path / "file.tar.gz"
+    caplog.set_level(logging.INFO)
+    with path.with_name(".file.tar.gz.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=fetch, args=(server, path))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive() and server.requests == []
+        path.write_bytes(CONTENT)  # what the other process does
+    waiting.join(10)
+    assert server.requests == []
+    assert "Waiting for another process that downloads file.tar.gz." in caplog.text
+
+
+def test_build_downloads_and_builds(tmp_path, serve):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here").mkdir()
+    layout, archive = place(tmp_path / "there")
+    server = serve("well", content=archive.read_bytes())
+    for _ in range(2):
+        dataset = build(layout, tmp_path / "here", download=True, url=server.url)
+    assert len(dataset.train.labels) == 350
+    assert server.requests == [None]
+    assert (tmp_path / "here" / archive.name).read_bytes() == archive.read_bytes()
+
+
+def test_build_enforces_the_checksum_of_a_download(tmp_path, serve, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    server = serve("well")
+    with pytest.raises(OSError) as caught:
+        build(SMALL100, tmp_path, download=True, url=server.url)
+    assert f"md5 {MD5}, not {SMALL100.python.md5}" in str(caught.value)
+    assert not (tmp_path / SMALL100.python.archive).exists()
+
+
+def test_offline_says_what_to_do_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    url = "http://127.0.0.1:9/file.tar.gz"
+    with pytest.raises(OSError) as caught:
+        build(SMALL100, tmp_path, download=True, url=url)
+    assert str(caught.value) == (
+        f"CIFAR-100 could not be downloaded to dataset.root={tmp_path} (no connection to {url}, or "
+        f"it broke off): put cifar-100-python.tar.gz from {url} into {tmp_path}, "
+        "or use the built-in images with dataset=synthetic"
+    )
