@@ -56,7 +56,7 @@ class BatchLoader:
         self.device = device
         # One factor and one summand per value of an image (3072): broadcasting over the batch only
         # keeps numpy in its vector instructions, which channel-wise (3, 1, 1) does not.
-        pixels = split.images[0, 0].size
+        pixels = int(np.prod(split.images.shape[2:]))
         self._scale = np.repeat(1 / (255 * np.asarray(std)), pixels).astype(np.float32)
         self._shift = np.repeat(-np.divide(mean, std), pixels).astype(np.float32)
 

@@ -28,7 +28,7 @@ def check_sizes(train_size: Any, val_size: Any, available: int | None) -> tuple[
 
     Args:
         train_size: how many images train; None: all that the validation split leaves.
-        val_size: how many are held out; at least 1, for every run is judged on them.
+        val_size: how many are held out; 0: none, and nothing is validated.
         available: images that there are to divide; None: as many as asked for.
 
     Raises:
@@ -39,8 +39,8 @@ def check_sizes(train_size: Any, val_size: Any, available: int | None) -> tuple[
     """
     if available is None:
         sizes = check_count("dataset.train_size", train_size, 1, None), val_size
-        return sizes[0], check_count("dataset.val_size", val_size, 1, None)
-    val_size = check_count("dataset.val_size", val_size, 1, available - 1)
+        return sizes[0], check_count("dataset.val_size", val_size, 0, None)
+    val_size = check_count("dataset.val_size", val_size, 0, available - 1)
     if train_size is None:
         return available - val_size, val_size
     if isinstance(train_size, int) and train_size > available - val_size:

@@ -71,11 +71,11 @@ def build_synthetic(
         data_seed: another one gives other images of the same classes.
 
     Raises:
-        ValueError: a size below 1, or a negative seed.
+        ValueError: a size that is no count, or a negative seed.
     """
     sizes = {"train_size": train_size, "val_size": val_size, "test_size": test_size}
     for key, size in sizes.items():
-        check_count(f"dataset.{key}", size, 1, None)
+        check_count(f"dataset.{key}", size, 0 if key == "val_size" else 1, None)
     check_count("dataset.data_seed", data_seed, 0, None)
     splits = [_draw_split(data_seed, stream, size) for stream, size in enumerate(sizes.values())]
     return Dataset(*splits, class_names=_CLASS_NAMES, mean=_MEAN, std=_STD)

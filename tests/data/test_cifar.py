@@ -242,7 +242,7 @@ def test_oversized_file_in_a_folder(tmp_path, monkeypatch):
 
 
 ARGUMENTS = [
-    ({"val_size": 0}, "dataset.val_size=0 is not accepted: give an integer from 1 to 399"),
+    ({"val_size": -1}, "dataset.val_size=-1 is not accepted: give an integer from 0 to 399"),
     ({"val_size": 400}, "dataset.val_size=400 is not accepted"),
     ({"val_size": None}, "dataset.val_size=null is not accepted"),
     ({"train_size": 351}, "dataset.train_size=351 is not accepted: dataset.val_size=50 leaves 350"),

@@ -14,6 +14,7 @@ SYNTHETIC = {"_target_": "data.synthetic.build_synthetic"}
 SIZES = [  # target, train_size, val_size, the answer
     (CIFAR, None, 5_000, (45_000, 5_000)),
     (CIFAR, 45_000, 5_000, (45_000, 5_000)),
+    (CIFAR, None, 0, (50_000, 0)),
     (CIFAR, 1, 1, (1, 1)),
     (CIFAR, None, 49_999, (1, 49_999)),
     (CIFAR, 49_999, 1, (49_999, 1)),
@@ -34,13 +35,13 @@ MISFITS = [
     (CIFAR, 45_001, 5_000, "dataset.train_size=45001 is not accepted: dataset.val_size=5000 leaves "
      "45000 of 50000 images to train on"),
     (CIFAR, 0, 5_000, "dataset.train_size=0 is not accepted: give an integer from 1 to 45000"),
-    (CIFAR, None, 50_000, "dataset.val_size=50000 is not accepted: give an integer from 1 to"),
-    (CIFAR, None, 0, "dataset.val_size=0 is not accepted: give an integer from 1 to 49999"),
-    (CIFAR, None, 0.1, "dataset.val_size=0.1 is not accepted: give an integer from 1 to 49999"),
+    (CIFAR, None, 50_000, "dataset.val_size=50000 is not accepted: give an integer from 0 to"),
+    (CIFAR, None, -1, "dataset.val_size=-1 is not accepted: give an integer from 0 to 49999"),
+    (CIFAR, None, 0.1, "dataset.val_size=0.1 is not accepted: give an integer from 0 to 49999"),
     (CIFAR, True, 5_000, "dataset.train_size=True is not accepted"),
     (CIFAR, "all", 5_000, "dataset.train_size=all is not accepted"),
     (SYNTHETIC, None, 5, "dataset.train_size=null is not accepted: give an integer of at least 1"),
-    (SYNTHETIC, 5, -1, "dataset.val_size=-1 is not accepted: give an integer of at least 1"),
+    (SYNTHETIC, 5, -1, "dataset.val_size=-1 is not accepted: give an integer of at least 0"),
 ]  # fmt: skip
 
 
