@@ -1,0 +1,299 @@
+"""Measure what the harness costs, as ratios inside one run.
+
+    python -m scripts.benchmark                 # everything, some minutes
+    python -m scripts.benchmark trainer loader  # only these sections
+
+Each figure compares two ways of doing one thing, measured in turns (a b a b ...) in this run, and
+is the median of the turns' ratios with their lowest and highest. Writes `benchmark.json` and prints
+the table of docs/performance.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import runtime  # before anything that imports OneFlow
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+BATCH = 128
+PIXEL_MEAN, PIXEL_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure: the median of `n` turns, with the lowest and the highest."""
+
+    section: str
+    name: str
+    unit: str
+    median: float
+    low: float
+    high: float
+    n: int
+
+
+def figure(section: str, name: str, unit: str, values: list[float]) -> Figure:
+    """The figure of a list of measured values."""
+    median, low, high = statistics.median(values), min(values), max(values)
+    return Figure(section, name, unit, median, low, high, len(values))
+
+
+def seconds(action: Callable[[], Any]) -> float:
+    """Wall time of an action, with OneFlow's queue empty before and after."""
+    synchronize = runtime.flow._oneflow_internal.eager.Sync
+    synchronize()
+    start = time.perf_counter()
+    action()
+    synchronize()
+    return time.perf_counter() - start
+
+
+def in_turns(first: Callable[[], Any], second: Callable[[], Any], turns: int) -> list[float]:
+    """Ratio of the times of two actions, `turns` times; each has had one turn for warming up."""
+    seconds(first), seconds(second)
+    return [seconds(first) / seconds(second) for _ in range(turns)]
+
+
+class Resident:
+    """A loader that yields one batch for ever, so that only the training is measured."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        images = random.standard_normal((BATCH, 3, 32, 32), dtype="float32")
+        self.batch = (
+            runtime.flow.tensor(images),
+            runtime.flow.tensor(random.integers(0, 100, BATCH)),
+        )
+
+    def __len__(self) -> int:
+        return 10**9
+
+    def epoch(self, epoch: int = 0, start_step: int = 0) -> Iterator[Any]:
+        """The one batch, again and again."""
+        while True:
+            yield self.batch
+
+
+def build_model_and_optimizer() -> tuple[Any, Any]:
+    """convnet_tiny and SGD with momentum, from one seed."""
+    from models.convnet import convnet_tiny
+
+    runtime.flow.manual_seed(0)
+    model = convnet_tiny(num_classes=100)
+    return model, runtime.flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+
+def measure_trainer(turns: int = 15, steps: int = 20) -> list[Figure]:
+    """The Trainer's step, recorded, against the bare forward, backward and update."""
+    from oneflow.optim.lr_scheduler import CosineAnnealingLR
+
+    from engine.recorder import Recorder
+    from engine.trainer import Trainer
+
+    loader = Resident()
+    model, optimizer = build_model_and_optimizer()
+    criterion = runtime.flow.nn.CrossEntropyLoss()
+    images, labels = loader.batch
+
+    def bare() -> None:
+        for _ in range(steps):
+            criterion(model(images), labels).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    with tempfile.TemporaryDirectory() as folder, Recorder(Path(folder), 10**9, 20) as recorder:
+        trained, its_optimizer = build_model_and_optimizer()
+        trainer = Trainer(
+            trained,
+            its_optimizer,
+            CosineAnnealingLR(its_optimizer, 10**6),
+            {"train": loader, "val": loader, "test": loader},
+            recorder,
+            stop_step=10**9,
+            eval_every=10**9,
+            checkpoint_every=10**9,
+        )
+
+        def harness() -> None:
+            for _ in range(steps):
+                trainer.train_step(images, labels)
+
+        ratios = in_turns(harness, bare, turns)
+    return [figure("trainer", "step of the Trainer / bare step", "ratio", ratios)]
+
+
+def measure_loader(turns: int = 7) -> list[Figure]:
+    """Our loader against flowvision's transforms in OneFlow's DataLoader, one process each."""
+    from data import BatchLoader, Split
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (20_000, 3, 32, 32), dtype="uint8")
+    split = Split(images, random.integers(0, 100, len(images)))
+    augment = {"crop_padding": 4, "flip": True}
+    loader = BatchLoader(split, BATCH, PIXEL_MEAN, PIXEL_STD, seed=0, augment=augment, shuffle=True)
+
+    def ours() -> None:
+        for _ in loader.epoch():
+            pass
+
+    reference = reference_loader(images[:1000], split.labels[:1000])
+
+    def theirs() -> None:
+        for _ in reference:
+            pass
+
+    seconds(ours), seconds(theirs)
+    pairs = [(20_000 / seconds(ours), 1000 / seconds(theirs)) for _ in range(turns)]
+    return [
+        figure("loader", "loader, crop and flip", "images/s", [pair[0] for pair in pairs]),
+        figure("loader", "flowvision + DataLoader", "images/s", [pair[1] for pair in pairs]),
+        figure("loader", "loader / flowvision", "ratio", [a / b for a, b in pairs]),
+    ]
+
+
+def reference_loader(images: np.ndarray, labels: np.ndarray) -> Any:
+    """The usual way: per image, PIL, flowvision's transforms and OneFlow's DataLoader."""
+    from flowvision import transforms
+    from oneflow.utils.data import DataLoader, Dataset
+    from PIL import Image
+
+    transform = transforms.Compose(
+        [
+            transforms.RandomCrop(32, padding=4),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(PIXEL_MEAN, PIXEL_STD),
+        ]
+    )
+
+    class Images(Dataset):
+        def __len__(self) -> int:
+            return len(images)
+
+        def __getitem__(self, index: int) -> Any:
+            return transform(Image.fromarray(images[index].transpose(1, 2, 0))), labels[index]
+
+    return DataLoader(Images(), batch_size=BATCH, shuffle=True)
+
+
+# Run in a process of its own, as the kernel is chosen when OneFlow is loaded.
+BLAS_CHILD = """
+import json, sys, time
+import oneflow as flow
+from models.convnet import convnet_tiny
+from models.resnet_cifar import resnet20
+
+def timed(action, repeats):
+    action()
+    flow._oneflow_internal.eager.Sync()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        action()
+    flow._oneflow_internal.eager.Sync()
+    return (time.perf_counter() - start) / repeats
+
+def step_of(model, batch):
+    images, labels = flow.randn(batch, 3, 32, 32), flow.zeros(batch, dtype=flow.int64)
+    optimizer = flow.optim.SGD(model.parameters(), lr=0.01)
+    def step():
+        flow.nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return step
+
+a, b = flow.randn(1024, 1024), flow.randn(1024, 1024)
+print(json.dumps({
+    "matrix product, 1024 x 1024": timed(lambda: flow.matmul(a, b), 20),
+    "step of convnet_tiny, batch 128": timed(step_of(convnet_tiny(num_classes=100), 128), 15),
+    "step of ResNet-20, batch 32": timed(step_of(resnet20(num_classes=100), 32), 5),
+}))
+"""
+
+
+def measure_blas(turns: int = 5) -> list[Figure]:
+    """The kernel that OpenBLAS takes by itself against the AVX2 kernel of `engine.runtime`."""
+    if not runtime.has_avx2():
+        return []
+    clean = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
+    clean |= runtime.ENVIRONMENT
+
+    def child(**environment: str) -> dict[str, float]:
+        command = [sys.executable, "-c", BLAS_CHILD]
+        result = subprocess.run(command, env=clean | environment, capture_output=True, check=True)
+        times: dict[str, float] = json.loads(result.stdout)
+        return times
+
+    pairs = [(child(), child(OPENBLAS_CORETYPE="Haswell")) for _ in range(turns)]
+    return [
+        figure("blas", f"own choice / AVX2: {name}", "ratio", [a[name] / b[name] for a, b in pairs])
+        for name in pairs[0][0]
+    ]
+
+
+def measure_schedules(turns: int = 5) -> list[Figure]:
+    """`trace_lr` over 100,000 steps for every shipped schedule; the slowest stands for all."""
+    from omegaconf import OmegaConf
+
+    from schedulers import Horizon, trace_lr
+
+    horizon = Horizon(100_000, 391)
+    slowest: tuple[float, str, list[float]] = (0.0, "", [])
+    for path in sorted((CONF / "scheduler").glob("*.yaml")):
+        node = OmegaConf.load(path)
+        times = [seconds(lambda node=node: trace_lr(node, [0.1], horizon)) for _ in range(turns)]
+        slowest = max(slowest, (statistics.median(times), path.stem, times))
+    name = f"trace_lr, 100,000 steps, slowest of all ({slowest[1]})"
+    return [figure("schedules", name, "s", slowest[2])]
+
+
+SECTIONS: dict[str, Callable[[], list[Figure]]] = {
+    "trainer": measure_trainer,
+    "loader": measure_loader,
+    "blas": measure_blas,
+    "schedules": measure_schedules,
+}
+
+
+def hardware() -> str:
+    """Processor and cores of this machine."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+
+
+def main() -> None:
+    """Measure the sections that the command line names, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--out", type=Path, default=Path("benchmark.json"), help="file to write")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.sections if name not in SECTIONS]
+    if unknown:
+        parser.error(f"unknown section {unknown[0]!r}: choose from {', '.join(SECTIONS)}")
+    figures: list[Figure] = []
+    print(f"{hardware()}, kernel {runtime.blas_kernel()}\n")
+    print("| figure | median | lowest - highest | n |\n| --- | --- | --- | --- |")
+    for name in arguments.sections or SECTIONS:
+        for row in SECTIONS[name]():
+            figures.append(row)
+            values = [f"{value:.4g}" for value in (row.median, row.low, row.high)]
+            unit = "" if row.unit == "ratio" else f" {row.unit}"
+            print(f"| {row.name} | {values[0]}{unit} | {values[1]} - {values[2]} | {row.n} |")
+    report = {"hardware": hardware(), "figures": [asdict(row) for row in figures]}
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Prepares the process before a test module imports OneFlow, and trains from the inside."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf, open_dict
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import engine  # noqa: F401
+from train import train
+
+ROOT = Path(__file__).parent.parent
+
+# 20 steps in 2 epochs of 10 on built-in data: a run of about a second
+TINY = (
+    "dataset=synthetic",
+    "dataset.train_size=320",
+    "dataset.val_size=100",
+    "dataset.test_size=100",
+    "epochs=2",
+    "batch_size=32",
+    "device=cpu",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run and readers for what it left."""
+
+    folder: Path
+    objective: float | None
+
+    @property
+    def summary(self) -> dict:
+        return json.loads((self.folder / "summary.json").read_text())
+
+    @property
+    def curves(self) -> dict[str, list[tuple[int, float]]]:
+        events = EventAccumulator(str(self.folder), size_guidance={"scalars": 0}).Reload()
+        return {
+            tag: [(event.step, event.value) for event in events.Scalars(tag)]
+            for tag in events.Tags()["scalars"]
+        }
+
+
+def compose_config(*overrides: str, folder: Path):
+    """The config of a command line, with Hydra's own state set as its main function would."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf"), job_name="train"):
+        config = compose("config", list(overrides), return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.runtime.output_dir = str(folder)
+    HydraConfig.instance().set_config(config)
+    OmegaConf.resolve(config.hydra.runtime)
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+@pytest.fixture
+def run_training(tmp_path):
+    """A function that trains in this process: run_training("scheduler=step", folder="a")."""
+
+    def run(*overrides: str, folder: str = "run") -> Run:
+        path = tmp_path / folder
+        path.mkdir()
+        config = compose_config(*TINY, *overrides, folder=path)
+        return Run(path, train(config))
+
+    return run
