@@ -4,16 +4,16 @@
     python train.py experiment=quickstart
     python train.py scheduler=cosine_warm_restarts
     python train.py -m scheduler=step,cosine_annealing seed=0,1
+    python train.py resume=RUN_FOLDER
+    python train.py fork=RUN_FOLDER fork_at=120ep scheduler=linear
 
 This file composes the parts and hands them to `engine.trainer.Trainer`. It imports OneFlow only
 when a run starts, so that help and completion stay quick.
 """
 
+import contextlib
 import logging
 import os
-import platform
-import time
-from importlib.metadata import version
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,14 +24,25 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from scripts.command_line import run_command
+from scripts.report import (
+    check_rates,
+    conclusion,
+    how_to_continue,
+    introduction,
+    summarize,
+    versions,
+)
+from scripts.resume import flatten, save_config
+from scripts.start import Start, base_lrs, find_start
 
 if TYPE_CHECKING:
+    from engine.signals import Interruption
     from engine.trainer import Trainer
     from schedulers import Horizon
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("oneflow", "numpy", "hydra-core", "tensorboardX")
+TRAINER_KEYS = ("clip_grad_norm", "label_smoothing", "keep_last", "on_nonfinite", "max_skipped")
 
 
 def train(config: DictConfig) -> float | None:
@@ -49,16 +60,55 @@ def train(config: DictConfig) -> float | None:
     check_settings(config)
     horizon = build_horizon(config)
 
+    from engine.folder import FolderLock
     from engine.runtime import choose_device
+    from engine.signals import Interruption
     from schedulers import trace_lr
 
     device = choose_device(config.device)
-    trace_lr(config.scheduler, base_lrs(config.optimizer), horizon)  # refuses what it can't build
-    check_plateau(config)
-    trainer = build_trainer(config, horizon, device)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with FolderLock(folder), Interruption() as interruption:
+        stop_step = min(config.max_steps or horizon.total_steps, horizon.total_steps)
+        start = find_start(config, horizon, stop_step, folder)
+        trace_lr(config.scheduler, base_lrs(config.optimizer), horizon)  # refuses what it must
+        check_plateau(config)
+        if start.checkpoint and start.is_over(stop_step, folder):
+            log.info("The run in %s is complete: nothing is left to do.", os.path.relpath(folder))
+            return start.checkpoint.state["last"].get("top1")
+        return train_from(start, config, horizon, device, interruption)
+
+
+def train_from(
+    start: Start,
+    config: DictConfig,
+    horizon: "Horizon",
+    device: str,
+    interruption: "Interruption",
+) -> float | None:
+    """Build all parts, put them where the run starts, and train."""
+    from engine.recorder import mark_interrupted
+    from engine.signals import Interrupted
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if start.resumes:
+        save_config(config, HydraConfig.get().overrides.task, folder)
+    try:
+        trainer = build_trainer(config, horizon, device, interruption)
+        trainer.about["forked_from"] = start.forked_from
+        start.apply(trainer)
+        interruption.defer()
+    except Interrupted:
+        mark_interrupted(folder)
+        raise
     log.info(introduction(trainer, config, horizon))
-    with trainer.recorder:
-        return run(trainer, config, horizon)
+    try:
+        with trainer.recorder:
+            return run(trainer, config, horizon)
+    except OSError as error:
+        raise OSError(
+            f"The run in {folder} stopped after step {trainer.step}: "
+            f"{error.strerror or error}. {how_to_continue(trainer)}"
+        ) from error
 
 
 def build_horizon(config: DictConfig) -> "Horizon":
@@ -82,7 +132,9 @@ def check_plateau(config: DictConfig) -> None:
         )
 
 
-def build_trainer(config: DictConfig, horizon: "Horizon", device: str) -> "Trainer":
+def build_trainer(
+    config: DictConfig, horizon: "Horizon", device: str, interruption: "Interruption"
+) -> "Trainer":
     """Build every part of a run, from the data to the trainer."""
     import oneflow as flow
 
@@ -121,9 +173,10 @@ def build_trainer(config: DictConfig, horizon: "Horizon", device: str) -> "Train
         stop_step=stop_step,
         eval_every=cadence["eval_every"],
         checkpoint_every=cadence["checkpoint_every"],
-        clip_grad_norm=config.trainer.clip_grad_norm,
-        label_smoothing=config.trainer.label_smoothing,
+        **{key: config.trainer[key] for key in TRAINER_KEYS},
         seed=config.seed,
+        interruption=interruption,
+        about={"config": OmegaConf.to_container(config, resolve=True), "versions": versions()},
     )
 
 
@@ -144,11 +197,6 @@ def build_part(node: DictConfig, key: str, *args: Any, **kwargs: Any) -> Any:
     except (InstantiationException, AssertionError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise ValueError(f"{key}: {node._target_} cannot be built: {reason}") from error
-
-
-def base_lrs(node: DictConfig) -> list[float]:
-    """The base rate of each parameter group that `build_optimizer` makes from this node."""
-    return [float(node.lr)] * (1 if node.decay_norm_and_bias else 2)
 
 
 def build_optimizer(node: DictConfig, model: Any) -> Any:
@@ -174,106 +222,30 @@ def build_optimizer(node: DictConfig, model: Any) -> Any:
 
 def run(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> float | None:
     """Train, test once, and leave the summary, whatever happens on the way."""
-    started, status, test = time.perf_counter(), "failed", {}
+    from engine.signals import Interrupted
+
+    status, test = "failed", {}
     try:
         trainer.fit()
         test = trainer.test()
         status = "completed"
-    except KeyboardInterrupt:
+    except Interrupted:
         status = "interrupted"
+        log.info("Interrupted after step %d. %s", trainer.step, how_to_continue(trainer))
         raise
     finally:
-        summary = summarize(trainer, config, status, test)
-        summary["seconds"] = round(time.perf_counter() - started, 3)
-        summary["lr_check"] = check_rates(trainer, config, horizon)
-        settings = flatten(OmegaConf.to_container(config, resolve=True))
-        trainer.recorder.summary(settings, summary)
+        # What has stopped the run says more than a summary that cannot be written either.
+        with contextlib.suppress(OSError) if status == "failed" else contextlib.nullcontext():
+            summary = summarize(trainer, config, status, test)
+            summary["lr_check"] = check_rates(trainer, config, horizon)
+            settings = flatten(OmegaConf.to_container(config, resolve=True))
+            simple = {
+                key: value if isinstance(value, bool | int | float | str) else str(value)
+                for key, value in settings.items()
+            }
+            trainer.recorder.summary(simple, summary)
     log.info(conclusion(trainer, summary))
     return trainer.last.get("top1")
-
-
-def summarize(
-    trainer: "Trainer", config: DictConfig, status: str, test: dict[str, float]
-) -> dict[str, Any]:
-    """What summary.json says of a run; accuracies in percent, null where there is none."""
-    return {
-        "status": status,
-        **{group: choice(group, config) for group in ("scheduler", "model", "dataset")},
-        "seed": config.seed,
-        "epochs": config.epochs,
-        "steps": trainer.step,
-        "test_top1": test.get("top1"),
-        "test_top5": test.get("top5"),
-        "val_top1_last": trainer.last.get("top1"),
-        "val_top1_best": trainer.best.get("top1"),
-        "best_step": trainer.best.get("step"),
-        "images_per_second": round(trainer.recorder.images_per_second, 1),
-        "versions": {name: version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
-    }
-
-
-def check_rates(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> dict[str, int]:
-    """Compare the rates that the run applied with the preview of its config, exactly."""
-    from schedulers import trace_lr
-
-    planned = trace_lr(
-        config.scheduler, base_lrs(config.optimizer), horizon, metrics=trainer.plateau_metrics
-    )
-    steps = zip(trainer.applied, zip(*planned, strict=True), strict=False)
-    mismatches = [step for step, (applied, plan) in enumerate(steps) if applied != list(plan)]
-    if mismatches:
-        log.error(
-            "%d of %d applied learning rates differ from the preview, the first at step %d.",
-            len(mismatches),
-            len(trainer.applied),
-            mismatches[0],
-        )
-    return {"steps": len(trainer.applied), "mismatches": len(mismatches)}
-
-
-def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> str:
-    """What is about to run, in the lines that the screen shows first."""
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    names = {
-        group: choice(group, config) for group in ("dataset", "model", "optimizer", "scheduler")
-    }
-    return (
-        f"{names['dataset']} | {names['model']}, {parameters:,} parameters | {names['optimizer']}\n"
-        f"scheduler={names['scheduler']}, base rate {config.optimizer.lr:g} | "
-        f"{config.epochs} epochs of {horizon.steps_per_epoch} steps = {horizon.total_steps} steps"
-    )
-
-
-def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
-    """What was reached and how to look at it, in the lines that the screen shows last."""
-    folder = Path(os.path.relpath(trainer.recorder.folder))
-    check = summary["lr_check"]
-    matching = check["steps"] - check["mismatches"]
-    return (
-        f"test top-1 {summary['test_top1']:.2f} %, top-5 {summary['test_top5']:.2f} % "
-        f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n"
-        f"learning rates as previewed: {matching} of {check['steps']} steps\n"
-        f"everything is in {folder}\n"
-        f"look at the curves: tensorboard --logdir {folder.parent}"
-    )
-
-
-def choice(group: str, config: DictConfig) -> str:
-    """The name by which a group was chosen: its YAML's, or the class where `_target_` was given."""
-    overrides = HydraConfig.get().overrides.task
-    if any(override.lstrip("+").startswith(f"{group}._target_=") for override in overrides):
-        return str(config[group]._target_).rsplit(".", 1)[-1]
-    return str(HydraConfig.get().runtime.choices[group])
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """A nested config as {"optimizer.lr": 0.1, ...}, as the HParams tab takes it."""
-    if isinstance(tree, dict):
-        parts = [flatten(value, f"{prefix}{key}.") for key, value in tree.items()]
-        return {key: value for part in parts for key, value in part.items()}
-    simple = isinstance(tree, bool | int | float | str)
-    return {prefix[:-1]: tree if simple else str(tree)}
 
 
 if __name__ == "__main__":

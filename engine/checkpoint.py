@@ -1,68 +1,255 @@
-"""Checkpoints: a folder of safetensors and JSON, replaced as a whole."""
+"""Checkpoints: a folder for each, whole or not there, and read without executing anything.
 
+    checkpoints/step_00000352/model.safetensors       parameters and buffers by their names
+                              optimizer.safetensors   the optimizer's tensors, and `applied`
+                              state.json              all the rest, as `engine.encoding` writes it
+                              checksums.json          SHA-256 of the three
+    checkpoints/last, best                            relative links to two of the folders
+
+A folder appears under its name when everything in it is on the disk, and is never changed; the
+links are replaced in one move. So a process may be killed at any moment, and a run folder be moved.
+"""
+
+import hashlib
 import json
+import logging
 import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy
-import oneflow as flow
-from safetensors.numpy import load_file, save_file
+import numpy as np
+from safetensors.numpy import load, save
 
-TENSORS = "model.safetensors"
-STATE = "state.json"
+from engine.encoding import decode, encode
+
+log = logging.getLogger(__name__)
+
+MODEL, OPTIMIZER, STATE, CHECKSUMS = (
+    "model.safetensors",
+    "optimizer.safetensors",
+    "state.json",
+    "checksums.json",
+)
+UNFINISHED = "unfinished_"  # prefix of a folder that is being written
+_NAME = re.compile(r"step_(\d{8,})(?:\.(\d+))?")
 
 
-def write_checkpoint(folder: Path, model: flow.nn.Module, state: Mapping[str, Any]) -> None:
-    """Write a model's parameters and buffers, and `state`, to `folder`; it replaces an older one.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint folder holds.
 
-    It is written beside its place and moved there when whole, so a process that is killed while it
-    writes leaves the older checkpoint as it was.
+    Attributes:
+        folder: where it lies.
+        model: parameters and buffers by name, as `Module.load_state_dict` takes them.
+        applied: the learning rates of the run's steps so far, (steps, parameter groups) float64.
+        state: the rest; `state["step"]` updates are made.
     """
-    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    # copy: `numpy()` is a view of the live tensor
-    arrays = {
-        name: numpy.array(tensor.numpy(), order="C", copy=True)
-        for name, tensor in model.state_dict().items()
-    }
-    save_file(arrays, fresh / TENSORS)
-    (fresh / STATE).write_text(json.dumps(dict(state), indent=2) + "\n")
-    for path in (fresh / TENSORS, fresh / STATE):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+
+    folder: Path
+    model: dict[str, np.ndarray]
+    applied: np.ndarray
+    state: dict[str, Any]
 
 
-def read_checkpoint(folder: Path, model: flow.nn.Module) -> dict[str, Any]:
-    """Load a checkpoint's tensors into `model` and return its state.
+def write_checkpoint(
+    checkpoints: Path,
+    model: Mapping[str, Any],
+    applied: list[list[float]],
+    state: Mapping[str, Any],
+    *,
+    best: bool = False,
+    keep_last: int = 2,
+) -> Path:
+    """Write a checkpoint of `state["step"]` updates and point `last` (and `best`) to it.
 
-    Nothing in the files is executed. Reads `<folder>.old` where a process was killed between the
-    two moves of `write_checkpoint`.
+    Args:
+        checkpoints: the folder of all checkpoints; made where it is missing.
+        model: tensors by name.
+        applied: one list of rates per step.
+        state: anything that `engine.encoding` can hold.
+        best: whether `best` points to it too.
+        keep_last: how many of the newest to keep beside the best one.
+
+    Returns:
+        The folder of the new checkpoint.
 
     Raises:
-        FileNotFoundError: there is no checkpoint.
-        ValueError: the checkpoint is another model's.
+        OSError: it could not be written; the older ones are as they were.
+        TypeError: `state` holds something that cannot be saved.
     """
-    old = folder.with_name(folder.name + ".old")
-    if not folder.exists() and old.exists():
-        folder = old
-    if not (folder / TENSORS).exists():
-        raise FileNotFoundError(f"There is no checkpoint in {folder} ({TENSORS} is missing).")
-    arrays = load_file(folder / TENSORS)
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: array.shape for name, array in arrays.items()}
-    if wanted != found:
-        every = sorted(wanted.keys() | found.keys())
-        name = next(name for name in every if wanted.get(name) != found.get(name))
-        raise ValueError(f"{folder} is the checkpoint of another model: {name} differs.")
-    model.load_state_dict(arrays)
-    state: dict[str, Any] = json.loads((folder / STATE).read_text())
-    return state
+    tensors: dict[str, np.ndarray] = {"applied": np.array(applied, dtype="float64", ndmin=2)}
+    text = json.dumps(encode(dict(state), tensors, "state"), indent=2, allow_nan=False)
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.items()}
+    files = {MODEL: save(weights), OPTIMIZER: save(tensors), STATE: text.encode() + b"\n"}
+    clean(checkpoints)
+    folder = free_name(checkpoints, state["step"])
+    unfinished = checkpoints / (UNFINISHED + folder.name)
+    try:
+        write_files(unfinished, files)
+        unfinished.rename(folder)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    sync(checkpoints)
+    for link in ("last", "best") if best else ("last",):
+        point(checkpoints / link, folder.name)
+    sync(checkpoints)
+    prune(checkpoints, folder, keep_last)
+    return folder
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` and their checksums, and wait until they are on the disk."""
+    folder.mkdir(parents=True)
+    with ThreadPoolExecutor(1) as pool:  # the sums are made while the disk works
+        sums = {name: pool.submit(checksum, content) for name, content in files.items()}
+        for name, content in files.items():
+            write_file(folder / name, content)
+    table = {name: future.result() for name, future in sums.items()}
+    write_file(folder / CHECKSUMS, json.dumps(table, indent=2).encode() + b"\n")
+    sync(folder)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def checksum(content: bytes) -> str:
+    """SHA-256, as text."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def point(link: Path, target: str) -> None:
+    """Make `link` a relative link to its neighbor `target`, in one move."""
+    fresh = link.with_name(f"{UNFINISHED}{link.name}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    if link.is_dir() and not link.is_symlink():  # a copy that was made without links
+        shutil.rmtree(link)
+    fresh.replace(link)
+
+
+def free_name(checkpoints: Path, step: int) -> Path:
+    """A folder name for this step that is not taken: a checkpoint is never changed in place."""
+    names = [f"step_{step:08d}"] + [f"step_{step:08d}.{number}" for number in range(1, 1000)]
+    return next(checkpoints / name for name in names if not (checkpoints / name).exists())
+
+
+def clean(checkpoints: Path) -> None:
+    """Remove what a process that was killed while it wrote has left."""
+    for path in checkpoints.glob(f"{UNFINISHED}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def list_checkpoints(checkpoints: Path) -> list[Path]:
+    """The checkpoint folders, newest first."""
+    found = []
+    for path in checkpoints.glob("step_*"):
+        match = _NAME.fullmatch(path.name)
+        if match and path.is_dir():
+            found.append((int(match[1]), int(match[2] or 0), path))
+    return [path for _, _, path in sorted(found, reverse=True)]
+
+
+def step_of(folder: Path) -> int:
+    """The number of updates that a checkpoint folder's name tells."""
+    match = _NAME.fullmatch(folder.name)
+    assert match
+    return int(match[1])
+
+
+def prune(checkpoints: Path, newest: Path, keep_last: int) -> None:
+    """Remove all but the `keep_last` newest and the best.
+
+    What claims to be as far as `newest`, or further, was damaged or is done again: it goes first.
+    """
+    best = checkpoints / "best"
+    older = [path for path in list_checkpoints(checkpoints) if step_of(path) < step_of(newest)]
+    keep = {newest, *older[: keep_last - 1], best.resolve() if best.is_symlink() else newest}
+    for path in list_checkpoints(checkpoints):
+        if path not in keep and path.resolve() not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def read_newest(checkpoints: Path) -> Checkpoint | None:
+    """The newest sound checkpoint of a folder; None where there is none at all.
+
+    Raises:
+        ValueError: there are checkpoints, and every one is damaged.
+    """
+    problems = []
+    for folder in list_checkpoints(checkpoints):
+        try:
+            found = read_checkpoint(folder)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        for problem in problems:
+            log.warning("%s Going back to step %d.", problem, found.state["step"])
+        return found
+    if problems:
+        raise ValueError(f"No checkpoint in {checkpoints} is sound: {' '.join(problems)}")
+    return None
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read and check one checkpoint. Nothing in its files is executed.
+
+    Raises:
+        ValueError: it is damaged; says what.
+    """
+    try:
+        files = dict(read_files(folder))
+        tensors = load(files[OPTIMIZER])
+        applied = tensors.pop("applied")
+        state = decode(json.loads(files[STATE], parse_constant=refuse_constant), tensors)
+        model = load(files[MODEL])
+        step, first_step = state["step"], state["first_step"]
+        if not 0 <= first_step <= step or applied.shape[:1] != (step - first_step,):
+            raise ValueError("its steps and its rates do not agree")
+    except Exception as error:  # whatever a foreign file can bring about in json and safetensors
+        raise ValueError(f"The checkpoint {folder} is damaged: {reason(error)}.") from error
+    return Checkpoint(folder, model, applied, state)
+
+
+def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of a checkpoint's files, each compared with its checksum."""
+    table = json.loads((folder / CHECKSUMS).read_bytes())
+    for name in (MODEL, OPTIMIZER, STATE):
+        content = (folder / name).read_bytes()
+        if checksum(content) != table[name]:
+            raise ValueError(f"{name} is not as it was written")
+        yield name, content
+
+
+def refuse_constant(text: str) -> None:
+    """NaN and Infinity are not JSON."""
+    raise ValueError(f"{text} is not JSON")
+
+
+def reason(error: Exception) -> str:
+    """An error's words, without a full stop."""
+    if isinstance(error, FileNotFoundError):
+        return f"{Path(str(error.filename)).name} is missing"
+    return f"{type(error).__name__}: {error}".removeprefix("ValueError: ").rstrip(".")

@@ -1,8 +1,9 @@
 """One object for everything that a run tells: TensorBoard, metrics.jsonl and the screen."""
 
+import contextlib
 import json
 import logging
-import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,25 +12,46 @@ from pathlib import Path
 from typing import Any
 
 import oneflow as flow
-from tensorboardX import FileWriter
-from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import hparams
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
+
+from engine.events import EventFile
+from engine.finite import complaint
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What one training step leaves: two of the values still lie on the device."""
+    """What one training step leaves: some of the values still lie on the device."""
 
     step: int
     rates: Sequence[float]  # one per parameter group, as this step's update used them
-    loss: flow.Tensor  # (), mean over the batch
+    watch: flow.Tensor  # (2,): mean loss of the batch; norm or sum of the gradient
     correct: flow.Tensor  # (), images whose largest logit is the label's
     images: int
     time: float  # seconds since 1970
+    skipped: int  # updates left out so far, if this is one of them; otherwise 0
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write summary.json, in one move."""
+    path = folder / "summary.json"
+    fresh = path.with_suffix(".tmp")
+    try:
+        fresh.write_text(json.dumps(summary, indent=2) + "\n")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def mark_interrupted(folder: Path) -> None:
+    """Tell in summary.json that a run was interrupted while it had nothing new to save."""
+    summary: dict[str, Any] = {"steps": 0}
+    with contextlib.suppress(OSError, ValueError):
+        summary = json.loads((folder / "summary.json").read_text())
+    write_summary(folder, summary | {"status": "interrupted"})
 
 
 class Recorder:
@@ -42,72 +64,90 @@ class Recorder:
         folder: the run folder.
         stop_step: the step at which training ends, for the progress bar.
         log_every: how many steps are fetched and written at once.
+
+    Raises:
+        OSError: the folder's disk is full, or something else is wrong with it; as every method.
     """
 
     def __init__(self, folder: Path, stop_step: int, log_every: int) -> None:
         self.folder = folder
         self.log_every = log_every
-        # The queue is as long as what one fetch writes, so that writing does not wait for the disk.
-        self.writer = FileWriter(str(folder), max_queue=log_every + 10)
+        self.events = EventFile(folder)
         self.metrics_file = (folder / "metrics.jsonl").open("a", buffering=1)
         self.stop_step = stop_step
+        self.step = 0  # at which this process starts
         self.open = ExitStack()
         self.pending: list[TrainStep] = []
-        self.train_images = 0
-        self.train_seconds = 0.0
+        self.train_images = self.speed_images = 0  # in all; since the last speed
+        self.train_seconds = self.speed_seconds = 0.0
         self.loss_sum = self.correct_sum = 0.0  # since the last evaluation
         self.images_since = 0
-        self.clock = time.perf_counter()
+        self.clock = self.started = time.perf_counter()
+        self.seconds_before = 0.0  # of the processes that trained this run before
 
     def train_step(
         self,
         step: int,
         rates: Sequence[float],
-        loss: flow.Tensor,
+        watch: flow.Tensor,
         correct: flow.Tensor,
         images: int,
+        skipped: int = 0,
     ) -> None:
         """Take a step's values; every `log_every` of them are fetched and written."""
-        self.pending.append(TrainStep(step, rates, loss, correct, images, time.time()))
+        self.pending.append(TrainStep(step, rates, watch, correct, images, time.time(), skipped))
         self.bar.update()
-        if len(self.pending) >= self.log_every:
+        if (step + 1) % self.log_every == 0:
             self.flush()
 
     def flush(self) -> None:
         """Fetch and write the pending steps. This waits for the device.
 
         Raises:
-            FloatingPointError: a loss is not a finite number; names the step and its rates.
+            FloatingPointError: a loss or gradient is not finite; names the step and its rates.
         """
         if not self.pending:
             return
-        losses = flow.stack([record.loss for record in self.pending]).numpy()
+        watches = flow.stack([record.watch for record in self.pending]).numpy()
         corrects = flow.stack([record.correct for record in self.pending]).numpy()
-        for record, loss, correct in zip(self.pending, losses, corrects, strict=True):
-            self._write_train_step(record, float(loss), float(correct))
+        for record, watch, correct in zip(self.pending, watches, corrects, strict=True):
+            self._write_train_step(record, float(watch[0]), float(watch[1]), float(correct))
         last, images = self.pending[-1], sum(record.images for record in self.pending)
         self.pending.clear()
         seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
+        self._measure_speed(last, images, seconds)
+        told = f"loss {watches[-1][0]:.3f}, lr {last.rates[0]:.3g}"
+        self.bar.set_postfix_str(told, refresh=False)
+
+    def _measure_speed(self, last: TrainStep, images: int, seconds: float) -> None:
         self.train_images += images
         self.train_seconds += seconds
-        self._write({"speed/images_per_second": images / seconds}, last.step, last.time)
-        self.bar.set_postfix_str(f"loss {losses[-1]:.3f}, lr {last.rates[0]:.3g}", refresh=False)
+        self.speed_images += images
+        self.speed_seconds += seconds
+        # Told at fixed steps, so that a run that was stopped and continued has the same points.
+        if (last.step + 1) % self.log_every == 0 or last.step + 1 == self.stop_step:
+            speed = self.speed_images / self.speed_seconds
+            self.events.scalars({"speed/images_per_second": speed}, last.step, last.time)
+            self.speed_images, self.speed_seconds = 0, 0.0
 
-    def _write_train_step(self, record: TrainStep, loss: float, correct: float) -> None:
+    def _write_train_step(
+        self, record: TrainStep, loss: float, gradient: float, correct: float
+    ) -> None:
         values = {f"lr/group{index}": rate for index, rate in enumerate(record.rates)}
         values["train/loss"] = loss
         values["train/top1"] = 100 * correct / record.images
-        self._write(values, record.step, record.time)
+        if record.skipped:
+            values["train/skipped"] = record.skipped
+        self.events.scalars(values, record.step, record.time)
+        if record.skipped:
+            return
+        problem = complaint(record.step, record.rates, loss, gradient)
+        if problem:
+            self.events.flush()
+            raise FloatingPointError(problem)
         self.loss_sum += loss * record.images
         self.correct_sum += correct
         self.images_since += record.images
-        if not math.isfinite(loss):
-            self.writer.flush()
-            raise FloatingPointError(
-                f"The loss of step {record.step} is {loss} at learning rate "
-                f"{', '.join(f'{rate:.6g}' for rate in record.rates)}: try a lower optimizer.lr, "
-                "a warm-up, or trainer.clip_grad_norm=1."
-            )
 
     def evaluation(
         self,
@@ -119,7 +159,7 @@ class Recorder:
     ) -> None:
         """Record the metrics of an evaluation made after `step` updates, and tell them."""
         tagged = {f"{split}/{name}": value for name, value in metrics.items()}
-        self._write(tagged, step, time.time())
+        self.events.scalars(tagged, step, time.time())
         line: dict[str, Any] = {"step": step, "epoch": epoch, "time": time.time()}
         line |= {f"lr/group{index}": rate for index, rate in enumerate(rates)}
         told = f"{split} {metrics['loss']:.3f}  top-1 {metrics['top1']:5.2f} %"
@@ -131,40 +171,83 @@ class Recorder:
         self.loss_sum = self.correct_sum = 0.0
         self.images_since = 0
         self.metrics_file.write(json.dumps(line | tagged) + "\n")
-        self.writer.flush()
+        self.events.flush()
         log.info("epoch %6.2f  step %6d  lr %-8.3g  %s", epoch, step, rates[0], told)
         self.clock = time.perf_counter()  # an evaluation is no part of the training speed
 
+    def sync(self) -> None:
+        """Wait until all that was recorded is on the disk, as a checkpoint promises."""
+        self.flush()
+        self.events.flush()
+        self.metrics_file.flush()
+        os.fsync(self.metrics_file.fileno())
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint has to hold of the recorder, when `sync` has been called."""
+        names = ("loss_sum", "correct_sum", "images_since", "train_images", "train_seconds")
+        state = {name: getattr(self, name) for name in names}
+        return state | {"seconds": self.seconds, "metrics_bytes": self.metrics_file.tell()}
+
+    def continue_from(self, step: int, state: Mapping[str, Any], evaluation: Mapping) -> None:
+        """Go on after `step` updates: what was recorded of later ones is taken back.
+
+        Args:
+            step: updates made.
+            state: what `state` returned then.
+            evaluation: the metrics of the evaluation made after this step, if there was one.
+        """
+        self.step = step
+        self.load_state(state)
+        self.metrics_file.truncate(min(state["metrics_bytes"], self.metrics_file.tell()))
+        self.events.restart(step)
+        # The line above took back this too: its step is that of the first update to come.
+        self.events.scalars(
+            {f"val/{name}": evaluation[name] for name in evaluation}, step, time.time()
+        )
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over sums and times, as `state` returned them."""
+        for name in ("loss_sum", "correct_sum", "images_since", "train_images", "train_seconds"):
+            setattr(self, name, state[name])
+        self.seconds_before = state["seconds"]
+
     def summary(self, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
         """Write summary.json, and the same figures to the HParams tab of this very run."""
-        path = self.folder / "summary.json"
-        path.with_suffix(".tmp").write_text(json.dumps(summary, indent=2) + "\n")
-        path.with_suffix(".tmp").replace(path)
+        write_summary(self.folder, summary)
         figures = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", "seconds")
         metrics = {f"final/{key}": summary[key] for key in figures if summary[key] is not None}
         for part in hparams(dict(settings), metrics):
-            self.writer.add_summary(part)
-        self._write(metrics, summary["steps"], time.time())
+            self.events.summary(part, 0, time.time())
+        self.events.scalars(metrics, summary["steps"], time.time())
 
     def __enter__(self) -> "Recorder":
         # On a terminal only: in a log file each refresh would be a line.
         self.bar = self.open.enter_context(
-            tqdm(total=self.stop_step, unit=" steps", disable=None, leave=False, smoothing=0.1)
+            tqdm(
+                total=self.stop_step,
+                initial=self.step,
+                unit=" steps",
+                disable=None,
+                leave=False,
+                smoothing=0.1,
+            )
         )
         self.open.enter_context(logging_redirect_tqdm())  # log lines go above the bar
         self.open.callback(self.metrics_file.close)
-        self.open.callback(self.writer.close)
+        self.open.callback(self.events.close)
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.open.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        # Files that could not be written cannot be closed either: the first error says it all.
+        with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
+            self.open.close()
 
     @property
     def images_per_second(self) -> float:
         """Training images per second, evaluations left out; 0 before the first fetch."""
         return self.train_images / self.train_seconds if self.train_seconds else 0.0
 
-    def _write(self, values: Mapping[str, float], step: int, when: float) -> None:
-        # All values of a step in one event: five times quicker than one add_scalar for each.
-        parts = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-        self.writer.add_summary(Summary(value=parts), step, when)
+    @property
+    def seconds(self) -> float:
+        """Seconds that the run has taken, in all processes that trained it."""
+        return self.seconds_before + time.perf_counter() - self.started

@@ -1,15 +1,18 @@
 """The training loop."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import oneflow as flow
 from oneflow import nn
 from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
 from engine import runtime
 from engine.checkpoint import write_checkpoint
+from engine.finite import gradient_sum
 from engine.recorder import Recorder
+from engine.signals import Interrupted, Interruption
 
 Batch = tuple[flow.Tensor, flow.Tensor]  # images (n, 3, 32, 32) float32, labels (n,) int64
 
@@ -28,7 +31,8 @@ class Trainer:
     """Trains a model and evaluates it, one optimizer update after the other.
 
     Everything random is a function of (seed, epoch, step): the loader sees to order and
-    augmentation, `train_step` to dropout. So a step's result does not depend on what else ran.
+    augmentation, `train_step` to dropout. So a step's result does not depend on what else ran, and
+    a run that `engine.restore` takes up from a checkpoint continues bit for bit.
 
     Args:
         model: maps images (n, 3, 32, 32) to logits (n, classes); on its device already.
@@ -39,10 +43,17 @@ class Trainer:
         recorder: told of every step and evaluation; knows the run folder.
         stop_step: how many updates to make.
         eval_every: steps between evaluations; one more is made at the end.
-        checkpoint_every: steps between checkpoints; one more is written at the end.
+        checkpoint_every: steps between checkpoints; more are written at the end and for each
+            evaluation that is the best so far.
+        keep_last: how many of the newest checkpoints to keep beside the best one.
         clip_grad_norm: the largest norm of the whole gradient, or None.
         label_smoothing: 0 <= value < 1, for the training loss only.
         seed: of the dropout masks.
+        on_nonfinite: what to do with a loss or gradient that is not finite: `stop` the run, or
+            `skip` the update: the step counts, the weights stay.
+        max_skipped: so many skipped updates in a row stop the run.
+        interruption: asked after every step and batch whether to stop.
+        about: what checkpoints say of the run besides.
     """
 
     def __init__(
@@ -56,9 +67,14 @@ class Trainer:
         stop_step: int,
         eval_every: int,
         checkpoint_every: int,
+        keep_last: int = 2,
         clip_grad_norm: float | None = None,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        on_nonfinite: str = "stop",
+        max_skipped: int = 10,
+        interruption: Interruption | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -69,21 +85,44 @@ class Trainer:
         self.stop_step = stop_step
         self.eval_every = eval_every
         self.checkpoint_every = checkpoint_every
+        self.keep_last = keep_last
         self.clip_grad_norm = clip_grad_norm
         self.seed = seed
+        self.skips = on_nonfinite == "skip"
+        self.max_skipped = max_skipped
+        self.interruption = interruption or Interruption()
+        self.about = dict(about or {})
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.stochastic = runtime.follow_seed(model)
         self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        self.step = 0  # updates made
+        # On a CPU a look at each loss costs nothing. A GPU would have to wait for it: there it is
+        # looked at when it is fetched, which is always before a checkpoint is written.
+        self.watched = self.skips or next(model.parameters()).device.type == "cpu"
+        self.step = 0  # steps made; each is an update, but for the skipped ones
+        self.first_step = 0  # at which this run's own curve begins: not 0 in a fork
+        self.saved_step = 0  # of the newest checkpoint
+        self.skipped = self.skipped_in_a_row = 0
         self.applied: list[list[float]] = []  # rates per step, one for each parameter group
         self.plateau_metrics: dict[int, float] = {}  # by the number of updates made before
         self.last: dict[str, float] = {}  # the newest evaluation
         self.best: dict[str, float] = {}  # the one with the highest top-1; the first of equals
 
     def fit(self) -> None:
-        """Train to `stop_step`, with evaluations and checkpoints on the way and at the end."""
-        while self.step < self.stop_step:
-            self.train_epoch()
+        """Train to `stop_step`, with evaluations and checkpoints on the way and at the end.
+
+        Raises:
+            Interrupted: it was asked to stop; the last step is saved.
+            FloatingPointError: a loss or gradient is not finite.
+            OSError: something could not be written.
+        """
+        try:
+            self.finish_step()  # the evaluation that an interruption has cut off
+            while self.step < self.stop_step:
+                self.train_epoch()
+        except Interrupted:
+            if self.saved_step != self.step:
+                self.save()
+            raise
         self.recorder.flush()
 
     def train_epoch(self) -> None:
@@ -92,48 +131,92 @@ class Trainer:
         self.model.train()
         for images, labels in self.train_loader.epoch(epoch, start_step):
             self.train_step(images, labels)
-            done = self.step == self.stop_step
-            if done or self.step % self.eval_every == 0:
-                self.validate()
-            if done or self.step % self.checkpoint_every == 0:
-                self.save("last")
-            if done:
+            self.finish_step()
+            self.interruption.poll()
+            if self.step == self.stop_step:
                 return
 
+    def finish_step(self) -> None:
+        """Evaluate and save where it is time to, and nothing that has been done before."""
+        done = self.step == self.stop_step
+        evaluates = self.step > self.first_step and self.last.get("step") != self.step
+        evaluates &= done or self.step % self.eval_every == 0
+        improved = evaluates and self.validate()
+        if not evaluates and self.saved_step == self.step:
+            return
+        if improved or done or self.step % self.checkpoint_every == 0:
+            self.save(best=improved)
+
     def train_step(self, images: flow.Tensor, labels: flow.Tensor) -> None:
-        """Make one update with a batch: images (n, 3, 32, 32), labels (n,)."""
+        """Make one step with a batch: images (n, 3, 32, 32), labels (n,)."""
         rates = self.rates  # read before anything moves: the rates that this update uses
         if self.stochastic:
             flow.manual_seed((self.seed * 1_000_003 + self.step) % 2**31)
+        buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
         logits = self.model(images)  # (n, classes)
         loss = self.criterion(logits, labels)
         loss.backward()
-        if self.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(list(self.model.parameters()), self.clip_grad_norm)
-        self.optimizer.step()
+        watch = flow.stack([loss.detach(), self.measure_gradient()])  # (2,)
+        sound = not self.watched or bool(np.isfinite(watch.numpy()).all())
+        if sound:
+            self.optimizer.step()
+            self.skipped_in_a_row = 0
+        elif self.skips:
+            self.skip(buffers)
+        correct = (logits.detach().argmax(dim=1) == labels).sum()
+        skipped = self.skipped if self.skips and not sound else 0
+        self.recorder.train_step(self.step, rates, watch, correct, len(labels), skipped)
+        if not sound:
+            self.recorder.flush()  # raises, unless the update is skipped
         self.optimizer.zero_grad()
         if not self.metric_driven:
             self.scheduler.step()
-        correct = (logits.detach().argmax(dim=1) == labels).sum()
-        self.recorder.train_step(self.step, rates, loss.detach(), correct, len(labels))
         self.applied.append(rates)
         self.step += 1
 
-    def validate(self) -> None:
-        """Evaluate on the held-out split, keep the best, and step a metric-driven scheduler."""
+    def measure_gradient(self) -> flow.Tensor:
+        """Clip the gradient if that is wanted; a number () that is finite if all of it is."""
+        if self.clip_grad_norm is None:
+            return gradient_sum(self.model)
+        return nn.utils.clip_grad_norm_(list(self.model.parameters()), self.clip_grad_norm)
+
+    def skip(self, buffers: list[flow.Tensor]) -> None:
+        """Count an update that is left out, and undo what the forward pass did to the norms.
+
+        Raises:
+            FloatingPointError: it is one too many in a row.
+        """
+        for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        self.skipped += 1
+        self.skipped_in_a_row += 1
+        if self.skipped_in_a_row == self.max_skipped:
+            raise FloatingPointError(
+                f"Up to step {self.step} at learning rate {self.rates[0]:.6g}, {self.max_skipped} "
+                "updates in a row had a loss or gradient that is not finite "
+                f"(trainer.max_skipped={self.max_skipped}): try a lower optimizer.lr or a warm-up."
+            )
+
+    def validate(self) -> bool:
+        """Evaluate on the held-out split and step a metric-driven scheduler.
+
+        Returns:
+            Whether this is the best evaluation so far.
+        """
         self.recorder.flush()  # nothing is evaluated or saved after a loss that is not finite
         if not len(self.loaders["val"]):
-            return
+            return False
         metrics = self.evaluate(self.loaders["val"])
         self.last = {"step": self.step, **metrics}
         self.recorder.evaluation("val", self.step, self.epoch, self.rates, metrics)
-        if not self.best or metrics["top1"] > self.best["top1"]:
+        improved = not self.best or metrics["top1"] > self.best["top1"]
+        if improved:
             self.best = self.last
-            self.save("best")
         if self.metric_driven:
             metric = metrics["loss" if self.scheduler.mode == "min" else "top1"]
             self.plateau_metrics[self.step] = metric
             self.scheduler.step(metric)
+        return improved
 
     def test(self) -> dict[str, float]:
         """Evaluate on the test split: once, when training is over."""
@@ -149,6 +232,7 @@ class Trainer:
         images_seen = 0
         with flow.no_grad():
             for images, labels in loader.epoch():
+                self.interruption.poll()
                 logits = self.model(images)  # (n, classes)
                 guesses = logits.topk(min(5, logits.shape[1]), dim=1)[1]  # (n, 5), best first
                 hits = (guesses == labels.reshape(-1, 1)).float()
@@ -160,11 +244,35 @@ class Trainer:
         count = images_seen
         return {"loss": loss / count, "top1": 100 * top1 / count, "top5": 100 * top5 / count}
 
-    def save(self, name: str) -> None:
-        """Write the checkpoint `checkpoints/<name>`."""
-        self.recorder.flush()
-        state = {"step": self.step, "epoch": self.epoch, "last": self.last, "best": self.best}
-        write_checkpoint(self.recorder.folder / "checkpoints" / name, self.model, state)
+    def save(self, best: bool = False) -> None:
+        """Write a checkpoint, when all that was recorded before it is on the disk."""
+        self.recorder.sync()
+        write_checkpoint(
+            self.recorder.folder / "checkpoints",
+            self.model.state_dict(),
+            self.applied,
+            self.state(),
+            best=best,
+            keep_last=self.keep_last,
+        )
+        self.saved_step = self.step
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint holds besides the weights and the applied rates."""
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "first_step": self.first_step,
+            "rates": self.rates,
+            "last": self.last,
+            "best": self.best,
+            "skipped": [self.skipped, self.skipped_in_a_row],
+            "plateau_metrics": self.plateau_metrics,
+            "recorder": self.recorder.state(),
+            "scheduler": self.scheduler.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            **self.about,
+        }
 
     @property
     def rates(self) -> list[float]:

@@ -15,6 +15,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from scripts.resume import expand_arguments
+
 log = logging.getLogger(__name__)
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -41,7 +43,9 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str = "config") 
             log.error("error: %s", explain(error))  # in the log of the one job of a sweep
             raise
 
+    logging.raiseExceptions = False  # a log line for which the disk has no room is no mistake
     try:
+        sys.argv[1:] = expand_arguments(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
     except KeyboardInterrupt:
         sys.exit(130)

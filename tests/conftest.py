@@ -66,7 +66,7 @@ def run_training(tmp_path):
 
     def run(*overrides: str, folder: str = "run") -> Run:
         path = tmp_path / folder
-        path.mkdir()
+        path.mkdir(exist_ok=True)
         config = compose_config(*TINY, *overrides, folder=path)
         return Run(path, train(config))
 

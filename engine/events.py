@@ -1,0 +1,65 @@
+"""TensorBoard's event file, written by the process itself.
+
+tensorboardX's FileWriter hands each event to a thread through a pipe: its `flush` does not wait for
+what is under way, and the thread dies alone when the disk is full. A run that promises that every
+step before a checkpoint is on the disk writes its events itself.
+"""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import RecordWriter
+
+_PREFIX = "events.out.tfevents."
+
+
+class EventFile:
+    """A new event file in a run folder, to be read after those that are there.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        OSError: it cannot be written; as every method.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Readers order a folder's files by name, and only the second of the start tells them apart.
+        names = (re.match(re.escape(_PREFIX) + r"(\d+)\.", path.name) for path in folder.iterdir())
+        older = [int(match[1]) for match in names if match]
+        second = max([int(time.time()), *(start + 1 for start in older)])
+        name = f"{_PREFIX}{second:010d}.{socket.gethostname()}.{os.getpid()}"
+        self.file = RecordWriter(str(folder / name))
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def restart(self, step: int) -> None:
+        """Tell readers to forget what older files hold of this step and of later ones."""
+        log = SessionLog(status=SessionLog.START)
+        self._write(Event(wall_time=time.time(), step=step, session_log=log))
+
+    def scalars(self, values: Mapping[str, float], step: int, when: float) -> None:
+        """Add a value for each tag, in one event: quicker than one event for each."""
+        parts = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self.summary(Summary(value=parts), step, when)
+
+    def summary(self, summary: Summary, step: int, when: float) -> None:
+        """Add a summary of any kind."""
+        self._write(Event(wall_time=when, step=step, summary=summary))
+
+    def flush(self) -> None:
+        """Wait until everything is on the disk."""
+        self.file.flush()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self.file.close()
+
+    def _write(self, event: Event) -> None:
+        self.file.write(event.SerializeToString())

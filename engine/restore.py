@@ -1,0 +1,109 @@
+"""Take a run up from a checkpoint, so that it goes on as if it had never stopped."""
+
+import contextlib
+import io
+from typing import Any
+
+from engine.checkpoint import Checkpoint
+from engine.trainer import Trainer
+
+
+def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) -> None:
+    """Put a new trainer where the run was when the checkpoint was written.
+
+    Args:
+        trainer: built from the run's config; its scheduler has set the rates of step 0.
+        checkpoint: of the run.
+        same_horizon: whether the run is as long as it was. If not, lengths in the scheduler's own
+            state may be of the old one: its steps are made again instead.
+
+    Raises:
+        ValueError: the checkpoint is of another model, optimizer or scheduler.
+    """
+    state = checkpoint.state
+    with damage_told(checkpoint):
+        load_model(trainer, checkpoint)
+        trainer.optimizer.load_state_dict(state["optimizer"])
+        if same_horizon or trainer.metric_driven:
+            load_scheduler(trainer.scheduler, state["scheduler"])
+        else:
+            walk(trainer.scheduler, state["step"])
+        trainer.step = trainer.saved_step = state["step"]
+        trainer.first_step = state["first_step"]
+        trainer.applied = checkpoint.applied.tolist()
+        trainer.last, trainer.best = state["last"], state["best"]
+        trainer.skipped, trainer.skipped_in_a_row = state["skipped"]
+        trainer.plateau_metrics = state["plateau_metrics"]
+        here = trainer.last.get("step") == trainer.step
+        metrics = {key: value for key, value in trainer.last.items() if key != "step"}
+        trainer.recorder.continue_from(trainer.step, state["recorder"], metrics if here else {})
+    if same_horizon and trainer.rates != state["rates"]:
+        raise ValueError(
+            f"The rates restored from {checkpoint.folder} are {trainer.rates}, and were "
+            f"{state['rates']} when it was written."
+        )
+
+
+def fork(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    """Put a new trainer's model and optimizer where another run's were, under its own schedule.
+
+    The schedule is taken at the checkpoint's step, as if it had been on from the start;
+    ReduceLROnPlateau starts there. The optimizer keeps the settings that it was built with.
+
+    Raises:
+        ValueError: the checkpoint is of another model or optimizer.
+    """
+    state = checkpoint.state
+    with damage_told(checkpoint):
+        load_model(trainer, checkpoint)
+        settings = trainer.optimizer.state_dict()["param_groups"]
+        trainer.optimizer.load_state_dict(state["optimizer"] | {"param_groups": settings})
+        trainer.step = trainer.saved_step = trainer.first_step = state["step"]
+        sums = state["recorder"] | {"train_images": 0, "train_seconds": 0.0, "seconds": 0.0}
+        trainer.recorder.load_state(sums)
+        trainer.recorder.step = trainer.step
+    if not trainer.metric_driven:
+        walk(trainer.scheduler, trainer.step)
+
+
+@contextlib.contextmanager
+def damage_told(checkpoint: Checkpoint) -> Any:
+    """Within it, whatever goes wrong is the checkpoint's fault, and told in one sentence."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{checkpoint.folder} does not fit this run: {told}") from error
+
+
+def load_model(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    """Load parameters and buffers.
+
+    Raises:
+        ValueError: they are another model's; names the first that differs.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in trainer.model.state_dict().items()}
+    found = {name: array.shape for name, array in checkpoint.model.items()}
+    if wanted != found:
+        every = sorted(wanted.keys() | found.keys())
+        name = next(name for name in every if wanted.get(name) != found.get(name))
+        raise ValueError(f"it is the checkpoint of another model: {name} differs.")
+    trainer.model.load_state_dict(checkpoint.model)
+
+
+def load_scheduler(scheduler: Any, state: dict[str, Any]) -> None:
+    """Load a scheduler's state, which overwrites its attributes whatever they are.
+
+    Raises:
+        ValueError: it is another scheduler's.
+    """
+    if scheduler.state_dict().keys() != state.keys():
+        raise ValueError(f"its state is not that of {type(scheduler).__name__}.")
+    scheduler.load_state_dict(state)
+
+
+def walk(scheduler: Any, steps: int) -> None:
+    """Make a new scheduler's first `steps` steps."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it may have `verbose: true`
+        for _ in range(steps):
+            scheduler.step()

@@ -1,0 +1,71 @@
+"""SIGTERM and Ctrl-C: stop at the next safe point; the second one stops at once."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+import oneflow as flow
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(SystemExit):
+    """A run was asked to stop. Uncaught it ends the program with 128 + the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+class Interruption:
+    """Within it, SIGTERM and SIGINT raise `Interrupted`; after `defer()` only where `poll` is.
+
+    While data is loaded nothing is worth saving, and the signal ends the run where it is. In
+    training the step is finished first. A second signal ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0  # of the signal that came
+        self.deferred = False
+        self.former: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        self.former = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType
+    ) -> None:
+        for number, handler in self.former.items():
+            signal.signal(number, handler)
+
+    def defer(self) -> None:
+        """From here on a signal is only noted."""
+        self.deferred = True
+
+    def poll(self) -> None:
+        """Stop here if a signal has come to any process of the run.
+
+        Raises:
+            Interrupted: it has.
+        """
+        number = agree(self.number)
+        if number:
+            raise Interrupted(number)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.number:
+            os._exit(128 + number)
+        self.number = number
+        if not self.deferred:
+            raise Interrupted(number)
+
+
+def agree(number: int) -> int:
+    """The largest of the processes' numbers, so that all of them stop after the same step."""
+    world_size = flow.env.get_world_size()
+    if world_size == 1:
+        return number
+    gathered = [flow.zeros(1, dtype=flow.int64) for _ in range(world_size)]
+    flow.comm.all_gather(gathered, flow.tensor([number], dtype=flow.int64))
+    return int(flow.stack(gathered).max().numpy())

@@ -1,0 +1,103 @@
+"""What a run says of itself: the lines on the screen, and summary.json."""
+
+import logging
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from scripts.start import plan_rates
+
+if TYPE_CHECKING:
+    from engine.trainer import Trainer
+    from schedulers import Horizon
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("oneflow", "numpy", "hydra-core", "tensorboardX")
+
+
+def summarize(
+    trainer: "Trainer", config: DictConfig, status: str, test: dict[str, float]
+) -> dict[str, Any]:
+    """What summary.json says of a run; accuracies in percent, null where there is none."""
+    return {
+        "status": status,
+        **{group: choice(group, config) for group in ("scheduler", "model", "dataset")},
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "steps": trainer.step,
+        "test_top1": test.get("top1"),
+        "test_top5": test.get("top5"),
+        "val_top1_last": trainer.last.get("top1"),
+        "val_top1_best": trainer.best.get("top1"),
+        "best_step": trainer.best.get("step"),
+        "skipped_updates": trainer.skipped,
+        "seconds": round(trainer.recorder.seconds, 3),
+        "images_per_second": round(trainer.recorder.images_per_second, 1),
+        "versions": versions(),
+    } | ({"forked_from": forked_from} if (forked_from := trainer.about["forked_from"]) else {})
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide what a run computes."""
+    return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+
+
+def check_rates(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> dict[str, int]:
+    """Compare the rates that the run applied with the preview of its config, exactly."""
+    planned = plan_rates(config, horizon, trainer.plateau_metrics)[trainer.first_step :]
+    steps = enumerate(zip(trainer.applied, planned, strict=False), trainer.first_step)
+    mismatches = [step for step, (applied, plan) in steps if applied != plan]
+    if mismatches:
+        log.error(
+            "%d of %d applied learning rates differ from the preview, the first at step %d.",
+            len(mismatches),
+            len(trainer.applied),
+            mismatches[0],
+        )
+    return {"steps": len(trainer.applied), "mismatches": len(mismatches)}
+
+
+def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> str:
+    """What is about to run, in the lines that the screen shows first."""
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    names = {
+        group: choice(group, config) for group in ("dataset", "model", "optimizer", "scheduler")
+    }
+    return (
+        f"{names['dataset']} | {names['model']}, {parameters:,} parameters | {names['optimizer']}\n"
+        f"scheduler={names['scheduler']}, base rate {config.optimizer.lr:g} | "
+        f"{config.epochs} epochs of {horizon.steps_per_epoch} steps = {horizon.total_steps} steps"
+    )
+
+
+def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
+    """What was reached and how to look at it, in the lines that the screen shows last."""
+    folder = Path(os.path.relpath(trainer.recorder.folder))
+    check = summary["lr_check"]
+    matching = check["steps"] - check["mismatches"]
+    return (
+        f"test top-1 {summary['test_top1']:.2f} %, top-5 {summary['test_top5']:.2f} % "
+        f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n"
+        f"learning rates as previewed: {matching} of {check['steps']} steps\n"
+        f"everything is in {folder}\n"
+        f"look at the curves: tensorboard --logdir {folder.parent}"
+    )
+
+
+def choice(group: str, config: DictConfig) -> str:
+    """The name by which a group was chosen: its YAML's, or the class where `_target_` was given."""
+    overrides = HydraConfig.get().overrides.task
+    if any(override.lstrip("+").startswith(f"{group}._target_=") for override in overrides):
+        return str(config[group]._target_).rsplit(".", 1)[-1]
+    return str(HydraConfig.get().runtime.choices[group])
+
+
+def how_to_continue(trainer: "Trainer") -> str:
+    """What to type to go on with a run."""
+    return f"Continue with: python train.py resume={os.path.relpath(trainer.recorder.folder)}"

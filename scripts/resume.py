@@ -1,0 +1,200 @@
+"""`resume=` and `fork=`: the command line and the config of a run that goes on from another.
+
+The run's own overrides are put before the new ones, and Hydra composes them as if all had been
+typed. So defaults, groups and `_target_`s work as they do for a new run.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from scripts.run_config import MAX_BYTES, check_structure, read_run_config
+from scripts.targets import check_targets
+
+# What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
+MAY_CHANGE = {
+    "epochs",
+    "max_steps",
+    "device",
+    "dataset.root",
+    "dataset.download",
+    "trainer.log_every",
+    "trainer.checkpoint_every",
+    "trainer.keep_last",
+    "trainer.on_nonfinite",
+    "trainer.max_skipped",
+}
+# What a fork must keep, since the state of the optimizer and the step mean nothing without it.
+MUST_STAY = ("model", "dataset", "optimizer", "batch_size")
+FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dataset.download"}
+GROUPS = ("dataset", "model", "optimizer", "scheduler", "experiment")
+ABOUT_THIS_COMMAND = ("resume", "fork", "fork_at", "allow_targets")
+_OVERRIDE = re.compile(
+    r"(?P<sign>\+\+|\+|~)?(?P<key>[A-Za-z_][\w./@-]*)(=(?P<value>.*))?", re.DOTALL
+)
+
+
+def expand_arguments(arguments: Sequence[str]) -> list[str]:
+    """The command line with the overrides of the run that `resume=` or `fork=` names put in.
+
+    Raises:
+        ValueError: both are given, a sweep resumes, or the run's overrides cannot be used.
+        FileNotFoundError: there is no such run folder.
+    """
+    first = next((i for i, word in enumerate(arguments) if is_override(word)), None)
+    found = {key_of(word): value_of(word) for word in arguments[first:] if is_override(word)}
+    names = [key for key in ("resume", "fork") if found.get(key, "null") not in ("null", "")]
+    if first is None or not names:
+        return list(arguments)
+    if len(names) == 2:
+        raise ValueError("resume and fork exclude each other: give one of them.")
+    folder = Path(found[names[0]]).expanduser().absolute()
+    saved = read_overrides(folder)
+    given = [word for word in arguments[first:] if key_of(word) != names[0]]
+    given.append(f"{names[0]}={quote(folder)}")
+    if names == ["resume"]:
+        if {"-m", "--multirun"} & set(arguments):
+            raise ValueError("resume continues one run in its folder: leave out --multirun.")
+        given += [f"hydra.run.dir={quote(folder)}", "hydra.output_subdir=null"]
+    else:
+        saved = [word for word in saved if key_of(word) not in ("fork", "fork_at")]
+    chosen = {key for word in given if (key := key_of(word)) in GROUPS}
+    saved = [word for word in saved if re.split("[.@]", key_of(word) or "")[0] not in chosen]
+    return [*arguments[:first], *saved, *given]
+
+
+def is_override(word: str) -> bool:
+    """Whether an argument is an override, and not an option or an option's value."""
+    return "=" in word and not word.startswith("-") and bool(_OVERRIDE.fullmatch(word))
+
+
+def key_of(word: str) -> str | None:
+    """The key of an override: `scheduler.gamma` of `++scheduler.gamma=0.5`."""
+    match = _OVERRIDE.fullmatch(word)
+    return match["key"] if match else None
+
+
+def value_of(word: str) -> str:
+    """The value of an override, without the quotes around it."""
+    value = word.partition("=")[2]
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
+
+
+def quote(folder: Path) -> str:
+    """A path as Hydra reads it, whatever it is made of."""
+    return "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def read_overrides(folder: Path) -> list[str]:
+    """The overrides with which a run was started, without those about that command alone.
+
+    Raises:
+        FileNotFoundError: there is no such run folder.
+        ValueError: the file is damaged, or holds what no run writes: settings of Hydra itself,
+            which may call anything.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no run folder {folder}.")
+    path = folder / ".hydra" / "overrides.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a run folder: it has no .hydra/overrides.yaml.")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    try:
+        check_structure(content.decode(), len(content))
+        words = yaml.safe_load(content)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("it is not a list of texts")
+        for word in words:
+            key = key_of(word)
+            if key is None or re.split("[./@]", key)[0] == "hydra":
+                raise ValueError(f"{word!r:.80} is no key of a run")
+    except Exception as error:  # damaged YAML fails in a dozen ways; all mean the same
+        told = " ".join(str(error).split())
+        raise ValueError(f"{path} is not the list of a run's overrides: {told:.200}.") from error
+    return [word for word in words if key_of(word) not in ("resume", "allow_targets")]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run from which this one goes on.
+
+    Attributes:
+        folder: its run folder.
+        config: its config, as it was when it last ran.
+    """
+
+    folder: Path
+    config: DictConfig
+
+
+def read_origin(config: DictConfig) -> Origin | None:
+    """The run that `resume` or `fork` names, when its config has been looked at.
+
+    Raises:
+        ValueError: it cannot be used, would call what it may not, or differs where it may not.
+        FileNotFoundError: there is no such run folder.
+    """
+    folder = config.resume or config.fork
+    if not folder:
+        return None
+    origin = Origin(Path(folder), read_run_config(Path(folder)))
+    check_targets(origin.config, list(config.allow_targets))
+    check_targets(config, list(config.allow_targets))
+    if config.resume:
+        check_same(config, origin, lambda key: key not in MAY_CHANGE, "resume", "fork= may")
+    else:
+        check_same(config, origin, stays_in_a_fork, "fork", "only a new run may")
+    return origin
+
+
+def stays_in_a_fork(key: str) -> bool:
+    """Whether a key must be the same in a fork."""
+    return key.split(".")[0] in MUST_STAY and key not in FREE_IN_A_FORK
+
+
+def check_same(config: DictConfig, origin: Origin, stays: Any, verb: str, who_may: str) -> None:
+    """Refuse a config that differs from the run's in a key that has to stay.
+
+    Raises:
+        ValueError: lists the keys, what the run has and what was asked for.
+    """
+    has, asked = flatten(plain(origin.config)), flatten(plain(config))
+    told = [
+        f"{key}: the run has {has.get(key, 'no such key')}, asked for {asked.get(key, 'none')}"
+        for key in sorted(has.keys() | asked.keys())
+        if stays(key) and has.get(key) != asked.get(key)
+    ]
+    if told:
+        raise ValueError(f"{verb}={origin.folder} cannot change {'; '.join(told)} ({who_may}).")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A config's values, without the keys that are about one command."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    return {key: value for key, value in values.items() if key not in ABOUT_THIS_COMMAND}
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested config as {"optimizer.lr": 0.1, ...}."""
+    if not isinstance(tree, dict) or (prefix and not tree):
+        return {prefix[:-1]: tree}
+    parts = [flatten(value, f"{prefix}{key}.") for key, value in tree.items()]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def save_config(config: DictConfig, overrides: Sequence[str], folder: Path) -> None:
+    """Keep the config with which a run goes on, for the next time that it is resumed."""
+    kept = OmegaConf.merge(config, {"resume": None, "allow_targets": []})
+    words = [word for word in overrides if key_of(word) not in ("resume", "allow_targets")]
+    for name, content in (("config", kept), ("overrides", OmegaConf.create(words))):
+        path = folder / ".hydra" / f"{name}.yaml"
+        fresh = path.with_suffix(".tmp")
+        OmegaConf.save(content, fresh)
+        fresh.replace(path)
