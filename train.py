@@ -50,11 +50,9 @@ def train(config: DictConfig) -> float | None:
     horizon = build_horizon(config)
 
     from engine.runtime import choose_device
-    from schedulers import trace_lr
 
     device = choose_device(config.device)
-    trace_lr(config.scheduler, base_lrs(config.optimizer), horizon)  # refuses what it can't build
-    check_plateau(config)
+    check_schedule(config, horizon)
     trainer = build_trainer(config, horizon, device)
     log.info(introduction(trainer, config, horizon))
     with trainer.recorder:
@@ -70,10 +68,17 @@ def build_horizon(config: DictConfig) -> "Horizon":
     return Horizon(config.epochs * steps_per_epoch, steps_per_epoch)
 
 
-def check_plateau(config: DictConfig) -> None:
-    """Refuse ReduceLROnPlateau, which follows the validation split, where nothing is held out."""
+def check_schedule(config: DictConfig, horizon: "Horizon") -> None:
+    """Refuse a schedule that cannot be built or followed, and lint it as the key `lint` says."""
     from data import split_sizes
+    from schedulers.lint import lint_trace
 
+    findings = lint_trace(config.scheduler, base_lrs(config.optimizer), horizon)
+    if findings and config.lint == "error":
+        raise ValueError("lint=error: " + "; ".join(str(finding) for finding in findings) + ".")
+    if config.lint == "warn":
+        for finding in findings:
+            log.warning("Lint: %s", finding)
     target = str(config.scheduler.get("_target_"))
     if target.endswith("ReduceLROnPlateau") and split_sizes(config.dataset)[1] == 0:
         raise ValueError(

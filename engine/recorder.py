@@ -136,15 +136,15 @@ class Recorder:
         self.clock = time.perf_counter()  # an evaluation is no part of the training speed
 
     def summary(self, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
-        """Write summary.json, and the same figures to the HParams tab of this very run."""
+        """Write summary.json, and what the HParams tab shows of this very run."""
         path = self.folder / "summary.json"
         path.with_suffix(".tmp").write_text(json.dumps(summary, indent=2) + "\n")
         path.with_suffix(".tmp").replace(path)
-        figures = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", "seconds")
-        metrics = {f"final/{key}": summary[key] for key in figures if summary[key] is not None}
+        # The tab reads a figure from the curve of that name: its last point.
+        figures = {"test/top1": "test_top1", "test/top5": "test_top5", "val/top1": "val_top1_last"}
+        metrics = {tag: summary[key] for tag, key in figures.items() if summary[key] is not None}
         for part in hparams(dict(settings), metrics):
             self.writer.add_summary(part)
-        self._write(metrics, summary["steps"], time.time())
 
     def __enter__(self) -> "Recorder":
         # On a terminal only: in a log file each refresh would be a line.
