@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GROUPS = ("dataset", "model", "optimizer", "scheduler")
 PACKAGES = ("oneflow", "numpy", "hydra-core", "tensorboardX")
 
 
@@ -192,6 +193,7 @@ def run(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> float | N
         summary["seconds"] = round(time.perf_counter() - started, 3)
         summary["lr_check"] = check_rates(trainer, config, horizon)
         settings = flatten(OmegaConf.to_container(config, resolve=True))
+        settings |= {group: choice(group, config) for group in GROUPS}
         trainer.recorder.summary(settings, summary)
     log.info(conclusion(trainer, summary))
     return trainer.last.get("top1")
@@ -240,9 +242,7 @@ def check_rates(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> d
 def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> str:
     """What is about to run, in the lines that the screen shows first."""
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    names = {
-        group: choice(group, config) for group in ("dataset", "model", "optimizer", "scheduler")
-    }
+    names = {group: choice(group, config) for group in GROUPS}
     return (
         f"{names['dataset']} | {names['model']}, {parameters:,} parameters | {names['optimizer']}\n"
         f"scheduler={names['scheduler']}, base rate {config.optimizer.lr:g} | "
@@ -273,12 +273,13 @@ def choice(group: str, config: DictConfig) -> str:
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """A nested config as {"optimizer.lr": 0.1, ...}, as the HParams tab takes it."""
+    """A nested config as {"optimizer.lr": 0.1, ...}, as the HParams tab takes it; no nulls."""
     if isinstance(tree, dict):
         parts = [flatten(value, f"{prefix}{key}.") for key, value in tree.items()]
         return {key: value for part in parts for key, value in part.items()}
-    simple = isinstance(tree, bool | int | float | str)
-    return {prefix[:-1]: tree if simple else str(tree)}
+    if tree is None or prefix.endswith("_target_."):  # the groups' names say it shorter
+        return {}
+    return {prefix[:-1]: tree if isinstance(tree, bool | int | float | str) else str(tree)}
 
 
 if __name__ == "__main__":

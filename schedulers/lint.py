@@ -2,7 +2,6 @@
 
 The rules look at the trace, so they judge classes that they have never heard of; only where a curve
 was meant to end, and what an absolute floor is, must be asked of the YAML node.
-
 Shares of a run are rounded to whole steps. Below 100 steps it is this rounding, and not the
 schedule, that makes the shape: the rules about shapes then say nothing.
 """

@@ -69,6 +69,8 @@ def test_tags_and_hparams_are_those_of_the_contract(run_training):
     known = {"lr", "train", "val", "test", "speed"}
     assert {tag.split("/")[0] for tag in curves} == known  # nothing in front of the curves
     assert run.hparams["optimizer.lr"] == 0.1
+    assert run.hparams["scheduler"] == "none"
+    assert "max_steps" not in run.hparams  # null
     assert run.hparam_metrics == {"test/top1", "test/top5", "val/top1"}
     assert run.objective == run.summary["val_top1_last"]
 
