@@ -12,6 +12,8 @@ when a run starts, so that help and completion stay quick.
 import logging
 import os
 import platform
+import shutil
+import sys
 import time
 from importlib.metadata import version
 from math import ceil
@@ -253,6 +255,9 @@ def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> 
 def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
     """What was reached and how to look at it, in the lines that the screen shows last."""
     folder = Path(os.path.relpath(trainer.recorder.folder))
+    # Beside Python itself, where the environment is not activated, as after `make train`.
+    beside = os.path.relpath(Path(sys.executable).with_name("tensorboard"))
+    tensorboard = "tensorboard" if shutil.which("tensorboard") else beside
     check = summary["lr_check"]
     matching = check["steps"] - check["mismatches"]
     return (
@@ -260,7 +265,7 @@ def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
         f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n"
         f"learning rates as previewed: {matching} of {check['steps']} steps\n"
         f"everything is in {folder}\n"
-        f"look at the curves: tensorboard --logdir {folder.parent}"
+        f"look at the curves: {tensorboard} --logdir {folder.parent}"
     )
 
 

@@ -32,6 +32,7 @@ def test_a_run_leaves_what_the_contract_says(tmp_path):
     result = command(*TINY, "scheduler=step", "seed=3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "learning rates as previewed: 20 of 20 steps" in result.stdout
+    assert "tensorboard --logdir outputs" in result.stdout
     (folder,) = (tmp_path / "outputs").iterdir()
     assert folder.name.endswith("_step_seed3")
     present = {path.name for path in folder.iterdir()}
