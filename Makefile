@@ -4,7 +4,7 @@
 .SHELLFLAGS := -eu -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format lock tensorboard clean
+.PHONY: help setup train test lint format gallery lock tensorboard clean
 
 PYTHON ?= python3
 PY310 ?= 3.10
@@ -43,6 +43,9 @@ lint: $(READY) ## check style, types, the lock and the Dockerfile
 
 format: $(READY) ## let ruff rewrite the code in the project's style
 	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .
+
+gallery: $(READY) ## draw every schedule to docs/schedules
+	@$(BIN)/python -m scripts.preview --gallery $(args)
 
 lock: .tools/.ready ## remake requirements.txt from pyproject.toml
 	@$(UV) pip compile --quiet pyproject.toml --all-extras --generate-hashes \

@@ -25,7 +25,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from scripts.command_line import run_command
 from scripts.report import (
+    GROUPS,
     check_rates,
+    choice,
     conclusion,
     how_to_continue,
     introduction,
@@ -63,15 +65,13 @@ def train(config: DictConfig) -> float | None:
     from engine.folder import FolderLock
     from engine.runtime import choose_device
     from engine.signals import Interruption
-    from schedulers import trace_lr
 
     device = choose_device(config.device)
     folder = Path(HydraConfig.get().runtime.output_dir)
     with FolderLock(folder), Interruption() as interruption:
         stop_step = min(config.max_steps or horizon.total_steps, horizon.total_steps)
         start = find_start(config, horizon, stop_step, folder)
-        trace_lr(config.scheduler, base_lrs(config.optimizer), horizon)  # refuses what it must
-        check_plateau(config)
+        check_schedule(config, horizon)
         if start.checkpoint and start.is_over(stop_step, folder):
             log.info("The run in %s is complete: nothing is left to do.", os.path.relpath(folder))
             return start.checkpoint.state["last"].get("top1")
@@ -120,10 +120,17 @@ def build_horizon(config: DictConfig) -> "Horizon":
     return Horizon(config.epochs * steps_per_epoch, steps_per_epoch)
 
 
-def check_plateau(config: DictConfig) -> None:
-    """Refuse ReduceLROnPlateau, which follows the validation split, where nothing is held out."""
+def check_schedule(config: DictConfig, horizon: "Horizon") -> None:
+    """Refuse a schedule that cannot be built or followed, and lint it as the key `lint` says."""
     from data import split_sizes
+    from schedulers.lint import lint_trace
 
+    findings = lint_trace(config.scheduler, base_lrs(config.optimizer), horizon)
+    if findings and config.lint == "error":
+        raise ValueError("lint=error: " + "; ".join(str(finding) for finding in findings) + ".")
+    if config.lint == "warn":
+        for finding in findings:
+            log.warning("Lint: %s", finding)
     target = str(config.scheduler.get("_target_"))
     if target.endswith("ReduceLROnPlateau") and split_sizes(config.dataset)[1] == 0:
         raise ValueError(
@@ -238,14 +245,20 @@ def run(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> float | N
         with contextlib.suppress(OSError) if status == "failed" else contextlib.nullcontext():
             summary = summarize(trainer, config, status, test)
             summary["lr_check"] = check_rates(trainer, config, horizon)
-            settings = flatten(OmegaConf.to_container(config, resolve=True))
-            simple = {
-                key: value if isinstance(value, bool | int | float | str) else str(value)
-                for key, value in settings.items()
-            }
-            trainer.recorder.summary(simple, summary)
+            trainer.recorder.summary(hparam_settings(config), summary)
     log.info(conclusion(trainer, summary))
     return trainer.last.get("top1")
+
+
+def hparam_settings(config: DictConfig) -> dict[str, Any]:
+    """What the HParams tab shows of a config: the groups' names for their targets, and no nulls."""
+    settings = flatten(OmegaConf.to_container(config, resolve=True))
+    plain = {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in settings.items()
+        if value is not None and not key.endswith("_target_")
+    }
+    return plain | {group: choice(group, config) for group in GROUPS}
 
 
 if __name__ == "__main__":

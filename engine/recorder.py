@@ -212,13 +212,13 @@ class Recorder:
         self.seconds_before = state["seconds"]
 
     def summary(self, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
-        """Write summary.json, and the same figures to the HParams tab of this very run."""
+        """Write summary.json, and what the HParams tab shows of this very run."""
         write_summary(self.folder, summary)
-        figures = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", "seconds")
-        metrics = {f"final/{key}": summary[key] for key in figures if summary[key] is not None}
+        # The tab reads a figure from the curve of that name: its last point.
+        figures = {"test/top1": "test_top1", "test/top5": "test_top5", "val/top1": "val_top1_last"}
+        metrics = {tag: summary[key] for tag, key in figures.items() if summary[key] is not None}
         for part in hparams(dict(settings), metrics):
             self.events.summary(part, 0, time.time())
-        self.events.scalars(metrics, summary["steps"], time.time())
 
     def __enter__(self) -> "Recorder":
         # On a terminal only: in a log file each refresh would be a line.

@@ -31,6 +31,8 @@ SETTINGS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("batch_size", integer_from(1), "an integer of at least 1"),
     ("device", one_of("auto", "cpu", "cuda"), "auto, cpu or cuda"),
     ("max_steps", lambda v: v is None or integer_from(1)(v), "null or an integer of at least 1"),
+    # YAML reads a bare `off` as false.
+    ("lint", lambda v: v in ("warn", "error", "off") or v is False, "warn, error or off"),
     (
         "trainer.clip_grad_norm",
         lambda v: v is None or (is_number(v) and v > 0),

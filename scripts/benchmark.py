@@ -95,7 +95,7 @@ def build_model_and_optimizer() -> tuple[Any, Any]:
     return model, runtime.flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
 
-def measure_trainer(turns: int = 15, steps: int = 20) -> list[Figure]:
+def measure_trainer(turns: int = 41, steps: int = 8) -> list[Figure]:
     """The Trainer's step, recorded, against the bare forward, backward and update."""
     from oneflow.optim.lr_scheduler import CosineAnnealingLR
 
@@ -193,7 +193,7 @@ BLAS_CHILD = """
 import json, sys, time
 import oneflow as flow
 from models.convnet import convnet_tiny
-from models.resnet_cifar import resnet20
+from models.resnet import resnet20
 
 def timed(action, repeats):
     action()

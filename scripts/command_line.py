@@ -37,6 +37,9 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str = "config") 
     def job(config: DictConfig) -> Any:
         try:
             return task(config)
+        except BrokenPipeError:  # as in `... | head`: nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
         except mistakes as error:
             if HydraConfig.get().mode == RunMode.RUN:
                 sys.exit(f"error: {explain(error)}")

@@ -3,6 +3,8 @@
 import logging
 import os
 import platform
+import shutil
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GROUPS = ("dataset", "model", "optimizer", "scheduler")
 PACKAGES = ("oneflow", "numpy", "hydra-core", "tensorboardX")
 
 
@@ -66,9 +69,7 @@ def check_rates(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> d
 def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> str:
     """What is about to run, in the lines that the screen shows first."""
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    names = {
-        group: choice(group, config) for group in ("dataset", "model", "optimizer", "scheduler")
-    }
+    names = {group: choice(group, config) for group in GROUPS}
     return (
         f"{names['dataset']} | {names['model']}, {parameters:,} parameters | {names['optimizer']}\n"
         f"scheduler={names['scheduler']}, base rate {config.optimizer.lr:g} | "
@@ -79,6 +80,9 @@ def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> 
 def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
     """What was reached and how to look at it, in the lines that the screen shows last."""
     folder = Path(os.path.relpath(trainer.recorder.folder))
+    # Beside Python itself, where the environment is not activated, as after `make train`.
+    beside = os.path.relpath(Path(sys.executable).with_name("tensorboard"))
+    tensorboard = "tensorboard" if shutil.which("tensorboard") else beside
     check = summary["lr_check"]
     matching = check["steps"] - check["mismatches"]
     return (
@@ -86,7 +90,7 @@ def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
         f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n"
         f"learning rates as previewed: {matching} of {check['steps']} steps\n"
         f"everything is in {folder}\n"
-        f"look at the curves: tensorboard --logdir {folder.parent}"
+        f"look at the curves: {tensorboard} --logdir {folder.parent}"
     )
 
 

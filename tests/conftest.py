@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import engine  # noqa: F401
 from train import train
@@ -37,6 +38,25 @@ class Run:
     @property
     def summary(self) -> dict:
         return json.loads((self.folder / "summary.json").read_text())
+
+    @property
+    def hparams(self) -> dict:
+        """What TensorBoard's HParams tab shows of the run: the settings, as it reads them."""
+        content = self._hparams_plugin("_hparams_/session_start_info").session_start_info
+        return {
+            name: value.number_value or value.string_value or value.bool_value
+            for name, value in content.hparams.items()
+        }
+
+    @property
+    def hparam_metrics(self) -> set[str]:
+        """The curves whose last points the HParams tab shows."""
+        content = self._hparams_plugin("_hparams_/experiment").experiment
+        return {info.name.tag for info in content.metric_infos}
+
+    def _hparams_plugin(self, tag: str) -> HParamsPluginData:
+        events = EventAccumulator(str(self.folder)).Reload()
+        return HParamsPluginData.FromString(events.summary_metadata[tag].plugin_data.content)
 
     @property
     def curves(self) -> dict[str, list[tuple[int, float]]]:

@@ -32,6 +32,7 @@ def test_a_run_leaves_what_the_contract_says(tmp_path):
     result = command(*TINY, "scheduler=step", "seed=3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "learning rates as previewed: 20 of 20 steps" in result.stdout
+    assert "tensorboard --logdir outputs" in result.stdout
     (folder,) = (tmp_path / "outputs").iterdir()
     assert folder.name.endswith("_step_seed3")
     present = {path.name for path in folder.iterdir()}
@@ -66,7 +67,13 @@ def test_tags_and_hparams_are_those_of_the_contract(run_training):
     assert all([step for step, _ in curves[f"val/{name}"]] == [10, 20] for name in ("loss", "top1"))
     assert all(len(curves[f"test/{name}"]) == 1 for name in ("loss", "top1", "top5"))
     assert "speed/images_per_second" in curves
-    assert curves["final/test_top1"] == [(20, pytest.approx(run.summary["test_top1"]))]
+    assert curves["test/top1"] == [(20, pytest.approx(run.summary["test_top1"]))]
+    known = {"lr", "train", "val", "test", "speed"}
+    assert {tag.split("/")[0] for tag in curves} == known  # nothing in front of the curves
+    assert run.hparams["optimizer.lr"] == 0.1
+    assert run.hparams["scheduler"] == "none"
+    assert "max_steps" not in run.hparams  # null
+    assert run.hparam_metrics == {"test/top1", "test/top5", "val/top1"}
     assert run.objective == run.summary["val_top1_last"]
 
 
@@ -132,6 +139,13 @@ def test_max_steps_cuts_the_same_curve_short(run_training):
     assert [step for step, _ in cut.curves["val/top1"]] == [10, 13]
 
 
+@pytest.mark.parametrize(("lint", "lines"), [("warn", 1), ("off", 0)])
+def test_lint_tells_or_is_silent(run_training, caplog, lint, lines):
+    half = ("scheduler=cosine_annealing", "scheduler.T_max=50%", "batch_size=4", "max_steps=1")
+    run_training(*half, f"lint={lint}")  # 160 steps
+    assert caplog.text.count("Lint: step 80: rises again after its minimum") == lines
+
+
 def test_without_a_validation_split(run_training):
     run = run_training("dataset.val_size=0", "max_steps=3")
     assert run.objective is None
@@ -178,6 +192,11 @@ MISTAKES = [
     (["dataset.val_size=0", "scheduler=reduce_on_plateau"], ["dataset.val_size=0", "Plateau"]),
     (["dataset.train_size=-3"], ["dataset.train_size", "-3"]),
     (["dataset.nope=3"], ["dataset.nope", "val_size"]),
+    (
+        ["scheduler=cosine_annealing", "scheduler.T_max=50%", "batch_size=4", "lint=error"],
+        ["lint=error: step 80: rises again"],
+    ),
+    (["lint=nope"], ["lint='nope'", "warn, error or off"]),
     (["epochs=1,2"], ["epochs"]),
     (["epochs"], ["epochs"]),
 ]

@@ -1,0 +1,253 @@
+"""The preview shows what would be trained, and says in a sentence what it cannot show."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf, open_dict
+
+from schedulers import Horizon, trace_lr
+from scripts import preview as module
+from scripts.preview import compare_rates, made_up_metrics, preview, translate_arguments
+from tests.conftest import TINY, compose_config
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = ("preview.total_steps=100", "preview.steps_per_epoch=10")
+
+
+@pytest.fixture
+def draw(capsys):
+    """A function that previews as the command line would, and returns what it printed."""
+
+    def run(*overrides):
+        where = str(ROOT / "conf")
+        with initialize_config_dir(version_base="1.3", config_dir=where, job_name="preview"):
+            config = compose("preview", list(overrides), return_hydra_config=True)
+            HydraConfig.instance().set_config(config)
+            with open_dict(config):
+                del config["hydra"]
+            capsys.readouterr()
+            preview(config)
+        return capsys.readouterr().out
+
+    return run
+
+
+def command(*arguments, cwd):
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.preview", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_preview_is_the_trace_of_the_run_that_the_same_command_line_trains(draw, tmp_path):
+    path = tmp_path / "new" / "curve.json"
+    text = draw(*TINY, "scheduler=one_cycle", "optimizer=adamw", f"preview.out={path}")
+    node = OmegaConf.load(ROOT / "conf/scheduler/one_cycle.yaml")
+    assert json.loads(path.read_text()) == {
+        "scheduler": "one_cycle",
+        "total_steps": 20,
+        "steps_per_epoch": 10,
+        "base_lrs": [0.001, 0.001],
+        "lr": trace_lr(node, [0.001, 0.001], Horizon(20, 10)),
+    }
+    assert "one_cycle: 2 epochs of 10 steps = 20 steps" in text
+    assert f"Written: {path}" in text
+
+
+def test_the_terminal_shows_the_curve_its_figures_and_the_lint_in_80_columns(draw):
+    text = draw(*SHORT, "scheduler=cosine_annealing", "scheduler.T_max=50%")
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in text
+    assert lines[0] == "cosine_annealing: 10 epochs of 10 steps = 100 steps"
+    assert sum("┤" in line or "│" in line for line in lines) == 14
+    assert any(0x2800 < ord(letter) < 0x2900 for letter in text)
+    assert lines[-2] == "base 0.1 | min 0 | max 0.1 | last 0.0999 | area 50% of base"
+    assert lines[-1].startswith("Lint: step 50: rises again after its minimum")
+
+
+def test_lint_off_says_nothing_and_lint_error_ends_with_a_sentence(draw):
+    trap = (*SHORT, "scheduler=cosine_annealing", "scheduler.T_max=50%")
+    assert "Lint" not in draw(*trap, "++lint=off")
+    with pytest.raises(ValueError, match="lint=error"):
+        draw(*trap, "++lint=error")
+
+
+def test_compared_schedules_are_their_yamls_under_the_same_run(draw, tmp_path):
+    path = tmp_path / "c.json"
+    chosen = ("scheduler=step", "scheduler.gamma=0.5", "optimizer.lr=0.4")
+    text = draw(*SHORT, *chosen, "preview.compare=[step,rex]", f"preview.out={path}")
+    step, rex = json.loads(path.read_text())
+    assert (step["scheduler"], rex["scheduler"]) == ("step", "rex")
+    assert step["lr"][0][:61:30] == [0.4, 0.2, 0.1]  # the chosen one keeps its changes
+    assert rex["lr"][0][::50] == [0.4, pytest.approx(0.4 * 2 / 3)]  # (1 - z) / (1/2 + (1 - z) / 2)
+    assert rex["base_lrs"] == [0.4]
+    assert "⠒⠒ step   ** rex" in text
+
+
+def test_every_format_is_written(draw, tmp_path):
+    for suffix in ("png", "svg", "gif", "csv", "json"):
+        path = tmp_path / f"c.{suffix}"
+        draw(*SHORT, "scheduler=warmup", "preview.log=true", f"preview.out={path}")
+        assert path.stat().st_size > 500
+    assert (tmp_path / "c.csv").read_text().startswith("step,epoch,group0\n0,0.0,0.01")
+
+
+def test_the_made_up_metric_improves_and_then_stalls():
+    up_to_40 = {10: 0.9, 20: 0.81, 30: 0.729, 40: 0.6561}
+    stalled = dict.fromkeys((50, 60, 70, 80, 90), 0.6561)
+    assert made_up_metrics("min", total_steps=100, every=10) == up_to_40 | stalled
+    assert made_up_metrics("max", 100, 40) == {40: pytest.approx(1.1111, abs=1e-4)} | {
+        80: pytest.approx(1.1111, abs=1e-4)
+    }
+
+
+def test_plateau_is_drawn_on_a_metric_that_is_named(draw, tmp_path):
+    path = tmp_path / "c.json"
+    text = draw(*SHORT, "scheduler=reduce_on_plateau", f"preview.out={path}")
+    (rates,) = json.loads(path.read_text())["lr"]
+    # the last better evaluation is at 40; patience 3 lets those at 50, 60 and 70 pass
+    assert rates == [0.1] * 80 + [0.1 * 0.2] * 20
+    assert "Note: made-up metric, 10% better every 10 steps, no better after 40% of the run" in text
+
+
+def test_plateau_is_drawn_on_the_metric_of_a_run(draw, tmp_path):
+    lines = [{"step": 10, "val/loss": 1.0}, {"step": 20, "val/loss": 1.0}, {"step": 99, "x": 1}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "c.json"
+    text = draw(
+        *(*SHORT, "scheduler=reduce_on_plateau", "scheduler.patience=0"),
+        *(f"preview.metrics={tmp_path}", f"preview.out={out}"),
+    )
+    assert json.loads(out.read_text())["lr"] == [[0.1] * 20 + [0.1 * 0.2] * 80]
+    assert f"Note: the metric is that of {tmp_path}" in text
+
+
+def test_a_run_folder_shows_planned_against_applied(draw, run_training, tmp_path):
+    overrides = ("scheduler=sgdr", "max_steps=15")
+    run = run_training(*overrides)
+    config = compose_config(*TINY, *overrides, folder=run.folder)
+    (run.folder / ".hydra").mkdir(exist_ok=True)
+    OmegaConf.save(config, run.folder / ".hydra" / "config.yaml")
+    out = tmp_path / "c.csv"
+    text = draw(f"preview.run={run.folder}", f"preview.out={out}")
+    assert "Run run: 2 epochs of 10 steps = 20 steps" in text
+    assert "Note: 15 of 15 recorded rates are as planned; the run's own check: 0 of 15" in text
+    header, first, *_, last = out.read_text().splitlines()
+    assert header == "step,epoch,applied/group0,planned/group0"
+    assert first == "0,0.0,0.10000000149011612,0.1"  # TensorBoard keeps 32-bit floats
+    assert last == "19,1.9,,0.0"
+
+
+def test_rates_that_were_not_planned_are_counted():
+    planned = [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]
+    same = {0: 0.1, 1: 0.2, 2: 0.3}
+    assert compare_rates(planned, [same, same]) == "3 of 3 recorded rates are as planned"
+    other = "1 of 3 recorded rates are as planned, the first other one is at step 1"
+    assert compare_rates(planned, [same, {0: 0.1, 1: 0.21, 2: 0.31}]) == other
+    assert compare_rates(planned, [{4: 0.1}, {4: 0.1}]).endswith("is at step 4")
+
+
+def test_the_gallery_holds_a_picture_and_an_animation_of_each(draw, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "schedule_names", lambda: ["rex", "step"])
+    text = draw(*SHORT, "preview.gallery=true", f"preview.out={tmp_path / 'g'}")
+    names = sorted(path.name for path in (tmp_path / "g").iterdir())
+    assert names == ["rex.gif", "rex.png", "step.gif", "step.png"]
+    assert f"Written: {tmp_path / 'g'} (0.1 MB)" in text
+
+
+def test_the_gallery_draws_every_yaml(draw, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(module, "plan", lambda config, name: drawn.append(name) or made_up(name))
+    monkeypatch.setattr(module, "write", lambda path, *_: path.write_text(""))
+    draw("preview.gallery=true", f"preview.out={tmp_path}")
+    assert drawn == sorted(path.stem for path in (ROOT / "conf/scheduler").glob("*.yaml"))
+
+
+def made_up(name):
+    return module.Curve(name, [[0.1]], [0.1], Horizon(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["preview.out=c.bmp"], r"preview.out=c.bmp must end in .png, .svg, .gif, .csv or .json."),
+        (["preview.out=c"], r"preview.out=c must end in"),
+        (["preview.total_steps=0"], r"preview.total_steps=0 must be a whole number of at least 1."),
+        (["preview.total_steps=10ep"], r"preview.total_steps=10ep must be a whole number"),
+        (["preview.steps_per_epoch=1.5"], r"preview.steps_per_epoch=1.5 must be a whole number"),
+        (["preview.compare=[]"], r"preview.compare=\[\] must be a list of names"),
+        (["preview.compare=rex"], r"preview.compare=rex must be a list of names"),
+        (["preview.compare=[stepp]"], r"there is no scheduler 'stepp'; .* Did you mean step\?"),
+        (["preview.run=nowhere"], r"nowhere is not a run folder: it has no .hydra/config.yaml."),
+        (
+            ["preview.run=x", "preview.compare=[rex]"],
+            r"preview.run and preview.compare do not go together: give one.",
+        ),
+        (
+            ["scheduler=reduce_on_plateau", "preview.metrics=nowhere"],
+            r"nowhere has no evaluation with val/loss in a metrics.jsonl.",
+        ),
+        (["scheduler.T_max=1", "scheduler=rex"], r"T_max"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_key(draw, overrides, sentence):
+    with pytest.raises(Exception, match=sentence):
+        draw(*overrides)
+
+
+def test_a_file_that_cannot_be_written_is_named(draw, tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "c.json"
+    with pytest.raises(OSError, match=f"={path} cannot be written: {path.parent} is not a folder."):
+        draw(*SHORT, f"preview.out={path}")
+
+
+def test_a_run_folder_without_rates_is_named(draw, tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    config = compose_config(*TINY, folder=tmp_path)
+    OmegaConf.save(config, tmp_path / ".hydra" / "config.yaml")
+    with pytest.raises(FileNotFoundError, match="has no event file with learning rates"):
+        draw(f"preview.run={tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "translated"),
+    [
+        (["scheduler=step"], ["scheduler=step"]),
+        (["--gallery"], ["preview.gallery=true"]),
+        (
+            ["epochs=3", "--gallery", "preview.out=x"],
+            ["epochs=3", "preview.gallery=true", "preview.out=x"],
+        ),
+        (["a/run"], ["preview.run='a/run'"]),
+        (["it's here"], [r"preview.run='it\'s here'"]),
+        (["--cfg", "job"], ["--cfg", "job"]),
+        (["~experiment"], ["~experiment"]),
+    ],
+)
+def test_the_command_line_takes_more_than_overrides(arguments, translated):
+    assert translate_arguments(arguments) == translated
+
+
+def test_the_program_leaves_only_the_file_that_was_asked_for(tmp_path):
+    done = command(*SHORT, "scheduler=rex", "preview.out=c.json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+
+
+def test_the_program_ends_a_mistake_with_a_sentence_and_1(tmp_path):
+    done = command("a folder", cwd=tmp_path)
+    sentence = "error: a folder is not a run folder: it has no .hydra/config.yaml.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
+    assert not list(tmp_path.iterdir())
