@@ -24,8 +24,10 @@ from omegaconf import DictConfig, ListConfig
 from scripts.command_line import run_command
 from scripts.curves import Curve, write_csv, write_json
 from scripts.report import choice
-from scripts.run_folder import read_applied, read_config, read_metrics, read_summary
+from scripts.run_config import read_run_config
+from scripts.run_folder import read_applied, read_metrics, read_summary
 from scripts.start import base_lrs
+from scripts.targets import check_targets
 from train import build_horizon
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def preview(config: DictConfig) -> None:
     if out and out.suffix not in SUFFIXES:
         raise ValueError(f"preview.out={out} must end in {', '.join(SUFFIXES[:-1])} or .json.")
     if settings.run:
-        curves, title = read_run(Path(settings.run))
+        curves, title = read_run(Path(settings.run), config.allow_targets)
     elif settings.compare is not None:
         curves = [plan(config, name) for name in compared_names(settings.compare)]
         title = f"{len(curves)} schedules"
@@ -164,11 +166,12 @@ def made_up_metrics(mode: str, total_steps: int, every: int) -> dict[int, float]
     return {k * every: round(factor ** min(k, last_better), 12) for k in evaluations}
 
 
-def read_run(folder: Path) -> tuple[list[Curve], str]:
+def read_run(folder: Path, allow_targets: Sequence[str]) -> tuple[list[Curve], str]:
     """The rates that a run applied and those that its configuration plans, and a title."""
     from schedulers import trace_lr
 
-    config = read_config(folder)
+    config = read_run_config(folder)
+    check_targets(config, allow_targets)  # the run may be a stranger's
     horizon, base = build_horizon(config), base_lrs(config.optimizer)
     metrics = None
     if is_plateau(config.scheduler):

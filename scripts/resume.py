@@ -19,6 +19,7 @@ from scripts.targets import check_targets
 # What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
 MAY_CHANGE = {
     "epochs",
+    "lint",
     "max_steps",
     "device",
     "dataset.root",

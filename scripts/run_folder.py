@@ -5,22 +5,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-
-def read_config(folder: Path) -> DictConfig:
-    """The configuration of a run.
-
-    Raises:
-        FileNotFoundError: the folder holds none.
-    """
-    path = folder / ".hydra" / "config.yaml"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a run folder: it has no .hydra/config.yaml.")
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
-    return config
-
 
 def read_metrics(folder: Path, mode: str) -> dict[int, float]:
     """What ReduceLROnPlateau saw: val/loss (mode min) or val/top1 (max) by updates made before.

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf, open_dict
 
 from schedulers import Horizon, trace_lr
 from scripts import preview as module
-from scripts.preview import compare_rates, made_up_metrics, preview, translate_arguments
+from scripts.preview import compare_rates, made_up_metrics, preview, read_run, translate_arguments
 from tests.conftest import TINY, compose_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -251,3 +251,11 @@ def test_the_program_ends_a_mistake_with_a_sentence_and_1(tmp_path):
     sentence = "error: a folder is not a run folder: it has no .hydra/config.yaml.\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_config_of_a_run_folder_is_not_trusted(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    config = "scheduler: {_target_: os.system, command: exit}\n"
+    (tmp_path / ".hydra/config.yaml").write_text(config)
+    with pytest.raises(ValueError, match=r"scheduler._target_='os.system'"):
+        read_run(tmp_path, [])
