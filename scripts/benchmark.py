@@ -11,59 +11,23 @@ the table of docs/performance.md.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine import runtime  # before anything that imports OneFlow
+from scripts.measure import Figure, figure, hardware, in_turns, seconds
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 BATCH = 128
 PIXEL_MEAN, PIXEL_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure: the median of `n` turns, with the lowest and the highest."""
-
-    section: str
-    name: str
-    unit: str
-    median: float
-    low: float
-    high: float
-    n: int
-
-
-def figure(section: str, name: str, unit: str, values: list[float]) -> Figure:
-    """The figure of a list of measured values."""
-    median, low, high = statistics.median(values), min(values), max(values)
-    return Figure(section, name, unit, median, low, high, len(values))
-
-
-def seconds(action: Callable[[], Any]) -> float:
-    """Wall time of an action, with OneFlow's queue empty before and after."""
-    synchronize = runtime.flow._oneflow_internal.eager.Sync
-    synchronize()
-    start = time.perf_counter()
-    action()
-    synchronize()
-    return time.perf_counter() - start
-
-
-def in_turns(first: Callable[[], Any], second: Callable[[], Any], turns: int) -> list[float]:
-    """Ratio of the times of two actions, `turns` times; each has had one turn for warming up."""
-    seconds(first), seconds(second)
-    return [seconds(first) / seconds(second) for _ in range(turns)]
 
 
 class Resident:
@@ -258,19 +222,53 @@ def measure_schedules(turns: int = 5) -> list[Figure]:
     return [figure("schedules", name, "s", slowest[2])]
 
 
+def measure_checkpoint(turns: int = 15) -> list[Figure]:
+    """Saving a ResNet-18 with momentum against a plain write and fsync of the same bytes."""
+    from engine.checkpoint import write_checkpoint
+    from models.resnet import resnet18
+
+    flow = runtime.flow
+    model = resnet18(num_classes=100)
+    optimizer = flow.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(flow.randn(2, 3, 32, 32)).sum().backward()
+    optimizer.step()  # makes the momentum
+    rates = [[0.1]] * 10_000
+    state = {"step": len(rates), "first_step": 0, "optimizer": optimizer.state_dict()}
+
+    # Beside the runs, and not in /tmp, which may be no disk.
+    with tempfile.TemporaryDirectory(dir=".", prefix=".benchmark_") as name:
+        folder = Path(name)
+
+        def save() -> Path:
+            checkpoints = folder / "checkpoints"
+            return write_checkpoint(checkpoints, model.state_dict(), rates, state, keep_last=1)
+
+        contents = {path.name: path.read_bytes() for path in save().iterdir()}
+
+        def plain() -> None:
+            for file_name, content in contents.items():
+                with (folder / file_name).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+
+        seconds(plain)
+        pairs = [(seconds(save), seconds(plain)) for _ in range(turns)]
+    size = sum(map(len, contents.values())) / 1e6
+    return [
+        figure("checkpoint", "save of ResNet-18 and momentum", "s", [pair[0] for pair in pairs]),
+        figure("checkpoint", f"its {size:.0f} MB, write + fsync", "s", [pair[1] for pair in pairs]),
+        figure("checkpoint", "save / write + fsync", "ratio", [a / b for a, b in pairs]),
+    ]
+
+
 SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "trainer": measure_trainer,
     "loader": measure_loader,
     "blas": measure_blas,
     "schedules": measure_schedules,
+    "checkpoint": measure_checkpoint,
 }
-
-
-def hardware() -> str:
-    """Processor and cores of this machine."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
 
 
 def main() -> None:

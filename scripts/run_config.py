@@ -6,7 +6,8 @@ so a config that has it is refused. What its `_target_`s may call is `scripts.ta
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ MAX_DEPTH = 30
 MAX_INTERPOLATIONS = 20
 # ${dataset.num_classes}, ${oc.env:HOME}, ${oc.env:DATA,images}: no other resolver, none in another
 SIMPLE = re.compile(r"\$\{([-\w.\[\]]+|oc\.env:\w+(,[^${}]*)?)\}")
+
+# No key of Hydra's that moves a group elsewhere or names a file: those have @ or /.
+OVERRIDE = re.compile(r"(\+\+|\+|~)?(?P<key>[A-Za-z_]\w*(\.\w+)*)(=(?P<value>.*))?", re.DOTALL)
+PLAIN = re.compile(r"[\w%.+ -]*")
 
 
 def read_run_config(folder: Path) -> DictConfig:
@@ -85,6 +90,31 @@ def check_interpolations(node: Any) -> None:
             )
         if key == "url":
             raise ValueError("a url is put together from other values")
+
+
+def check_overrides(words: Sequence[str]) -> None:
+    """Refuse a run's overrides that Hydra would take for more than values of the run's keys.
+
+    Hydra finds `scheduler=../../outputs/x/y` outside conf/, and a file there that begins with
+    `# @package hydra.callbacks` names code that it calls before any config can be looked at.
+
+    Raises:
+        ValueError: names the first one that is refused.
+    """
+    if sum(word.count("${") for word in words) > MAX_INTERPOLATIONS:
+        raise ValueError(f"it has more than {MAX_INTERPOLATIONS} interpolations")
+    for word in words:
+        match = OVERRIDE.fullmatch(word)
+        if not match or match["key"].split(".")[0] == "hydra":
+            raise ValueError(f"{word!r:.80} is no key of a run")
+        key, value = match["key"], match["value"] or ""
+        # The choice of a group, a number or a word; `seed` is even part of a folder's name.
+        if "." not in key and key != "fork" and not PLAIN.fullmatch(value):
+            raise ValueError(f"{word!r:.80} is no plain word or number")
+        if max(accumulate((c in "[{(") - (c in ")}]") for c in f" {value}")) > MAX_DEPTH:
+            raise ValueError(f"{word!r:.80} is nested more than {MAX_DEPTH} deep")
+        if "${" in SIMPLE.sub("", value):
+            raise ValueError(f"{key} has more in ${{...}} than a plain key or oc.env:NAME")
 
 
 def walk_texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -6,17 +6,17 @@ one (resume, fork, the preview of a run) lets `check_targets` look at it first.
 """
 
 import inspect
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-# Neither private names nor the colon that only one of the two resolvers would understand.
+# Neither private names, nor the colon that only one of Hydra and `schedulers` would understand.
 DOTTED = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+", re.ASCII)
 
 
@@ -99,9 +99,14 @@ def allowed_by_prefix(target: Any, prefixes: Sequence[str]) -> bool:
     >>> allowed_by_prefix("my_nets2.WideNet", ["my_nets"])
     False
     """
-    if not (isinstance(target, str) and DOTTED.fullmatch(target)):
-        return False
-    return any(f"{target}.".startswith(f"{prefix.removesuffix('.')}.") for prefix in prefixes)
+    return is_dotted(target) and any(
+        f"{target}.".startswith(f"{prefix.removesuffix('.')}.") for prefix in prefixes
+    )
+
+
+def is_dotted(target: Any) -> bool:
+    """Whether this could be the dotted name of a class or function."""
+    return isinstance(target, str) and len(target) <= 200 and bool(DOTTED.fullmatch(target))
 
 
 def check_target(key: str, target: Any) -> None:
@@ -115,7 +120,7 @@ def check_target(key: str, target: Any) -> None:
     refused = f"{key}={target!r:.200} is refused"
     if rule is None:
         raise ValueError(f"{refused}: a run calls nothing below the key {group!r:.80}.")
-    if not (isinstance(target, str) and DOTTED.fullmatch(target)):
+    if not is_dotted(target):
         raise ValueError(f"{refused}: it is not the dotted name of a class or function.")
     advice = (
         f"{refused}: from a run folder {group} may call only {rule.accepted}; if you have read the "
@@ -124,7 +129,7 @@ def check_target(key: str, target: Any) -> None:
     if not target.startswith(rule.prefixes):
         raise ValueError(advice)
     try:
-        found = get_object(target)
+        found = pkgutil.resolve_name(target)
     except Exception as error:  # importing a module may raise anything
         reason = " ".join(str(error).split())
         raise ValueError(f"{key}={target!r} cannot be imported: {reason}") from error

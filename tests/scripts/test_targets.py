@@ -66,6 +66,7 @@ REFUSED = {
     "null": ("model", None),
     "a list": ("model", ["os.system"]),
     "an empty name": ("model", ""),
+    "a name without end": ("model", "models." + "x" * 5000),
     "a relative name": ("model", ".models.convnet"),
     "a group that calls nothing": ("trainer", "models.resnet.resnet20"),
     "the top": ("_target_", "models.resnet.resnet20"),

@@ -1,0 +1,62 @@
+"""Ways to damage bytes, drawn by hypothesis: flips, cuts, repeats, hostile numbers and words."""
+
+import struct
+
+from hypothesis import strategies as st
+
+HOSTILE = [
+    b"",
+    b"\0" * 16,
+    b"\xff" * 16,
+    b"\x80\x7f\xff\xff",
+    *(struct.pack("<q", n) for n in (-1, 2**31 - 1, 2**31, 2**40, 2**62)),
+    b"../../../../tmp/outside",
+    b"cos\nsystem\n(S'touch boom'\ntR.",
+    b"\x8c\x02os\x8c\x06system\x93\x8c\x0atouch boom\x85R",
+    b"!!python/object/apply:os.system ['touch boom']",
+    b"&a [*a, *a]",
+    b"${oc.env:HOME}${a}",
+    b'{"$tensor": "nowhere"}',
+    b"NaN",
+    b"1e999",
+    b"9" * 5000,
+    b"[" * 3000,
+    b'{"a":' * 3000,
+    b"\xc3\x28",
+]
+
+_PLACE = st.floats(0, 1, exclude_max=True)
+_CHANGE = st.one_of(
+    st.tuples(st.just("flip"), _PLACE, st.integers(0, 7)),
+    st.tuples(st.just("set"), _PLACE, st.integers(0, 255)),
+    st.tuples(st.just("insert"), _PLACE, st.sampled_from(HOSTILE)),
+    st.tuples(st.just("overwrite"), _PLACE, st.sampled_from(HOSTILE)),
+    st.tuples(st.just("cut"), _PLACE, st.none()),
+    st.tuples(st.just("drop"), _PLACE, st.integers(1, 600)),
+    st.tuples(st.just("repeat"), _PLACE, st.integers(1, 600)),
+)
+# Most damage at the front, where headers lie, and one change more often than many.
+CHANGES = st.lists(st.tuples(st.booleans(), _CHANGE), min_size=1, max_size=4)
+
+
+def mutate(content: bytes, changes: list) -> bytes:
+    """Apply the changes, one after the other."""
+    for near_front, (kind, place, value) in changes:
+        size = min(len(content), 1024) if near_front else len(content)
+        at = int(place * size)
+        head, tail = content[:at], content[at:]
+        if kind == "flip" and tail:
+            content = head + bytes([tail[0] ^ 1 << value]) + tail[1:]
+        elif kind == "set" and tail:
+            content = head + bytes([value]) + tail[1:]
+        elif kind == "insert":
+            content = head + value + tail
+        elif kind == "overwrite":
+            content = head + value + tail[len(value) :]
+        elif kind == "cut":
+            content = head
+        elif kind == "drop":
+            content = head + tail[value:]
+        elif kind == "repeat":
+            content = head + tail[:value] + tail
+    return content
