@@ -141,7 +141,7 @@ def test_overrides_of_a_run(word):
         "+scheduler@hydra.callbacks.x=step",
         "+scheduler/../../outputs/x=payload",
         "scheduler=[step,../../x]",
-        "scheduler=file:///tmp/x",
+        "scheduler=file:///x",
         "seed=../../../../tmp",
         "--config-dir=x",
         "-m",
