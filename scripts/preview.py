@@ -182,7 +182,7 @@ def read_run(folder: Path, allow_targets: Sequence[str]) -> tuple[list[Curve], s
     rates = [np.interp(steps, *zip(*sorted(group.items()), strict=True)) for group in applied]
     note = compare_rates(planned, applied)
     check = read_summary(folder).get("lr_check")
-    if check:
+    if isinstance(check, dict) and {"mismatches", "steps"} <= check.keys():
         note += f"; the run's own check: {check['mismatches']} of {check['steps']} differ"
     return [
         Curve("applied", [group.tolist() for group in rates], base, horizon, note=note),

@@ -2,8 +2,28 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+
+def read_objects(path: Path, texts: Callable[[str], list[str]]) -> list[dict[str, Any]]:
+    """The JSON objects of a file of a run, which may come from a stranger.
+
+    Args:
+        path: of the file.
+        texts: takes the file's text apart into those of its objects.
+
+    Raises:
+        ValueError: the file is damaged, or holds something else than objects.
+    """
+    try:
+        found = [json.loads(text) for text in texts(path.read_text())]
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}.") from error
+    if not all(isinstance(entry, dict) for entry in found):
+        raise ValueError(f"{path} is damaged: it holds something else than JSON objects.")
+    return found
 
 
 def read_metrics(folder: Path, mode: str) -> dict[int, float]:
@@ -11,12 +31,17 @@ def read_metrics(folder: Path, mode: str) -> dict[int, float]:
 
     Raises:
         FileNotFoundError: the folder holds no evaluation.
+        ValueError: the file is damaged.
     """
     name, path = "val/loss" if mode == "min" else "val/top1", folder / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.is_file() else []
-    metrics = {line["step"]: line[name] for line in map(json.loads, lines) if name in line}
+    lines = read_objects(path, str.splitlines) if path.is_file() else []
+    metrics = {line.get("step"): line[name] for line in lines if name in line}
     if not metrics:
         raise FileNotFoundError(f"{folder} has no evaluation with {name} in a metrics.jsonl.")
+    if not all(
+        type(step) is int and isinstance(value, int | float) for step, value in metrics.items()
+    ):
+        raise ValueError(f"{path} is damaged: a step or {name} is no number.")
     return metrics
 
 
@@ -28,6 +53,7 @@ def read_applied(folder: Path) -> list[dict[int, float]]:
 
     Raises:
         FileNotFoundError: the folder has no event file with such rates.
+        ValueError: TensorBoard cannot read the event files.
     """
     # TensorBoard takes its time to be imported.
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -35,7 +61,10 @@ def read_applied(folder: Path) -> list[dict[int, float]]:
     logging.getLogger("tensorboard").setLevel(logging.WARNING)
     groups: list[dict[int, float]] = []
     if any(folder.glob("events.out.tfevents.*")):
-        events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        try:
+            events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        except Exception as error:  # a damaged event file fails in many ways; all mean the same
+            raise ValueError(f"The event files in {folder} are damaged: {error!s:.200}.") from error
         while (tag := f"lr/group{len(groups)}") in events.Tags()["scalars"]:
             groups.append({event.step: event.value for event in events.Scalars(tag)})
     if not groups:
@@ -44,7 +73,10 @@ def read_applied(folder: Path) -> list[dict[int, float]]:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The run's summary.json; empty where it has not ended."""
+    """The run's summary.json; empty where it has not ended.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     path = folder / "summary.json"
-    summary: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return summary
+    return read_objects(path, lambda text: [text])[0] if path.is_file() else {}
