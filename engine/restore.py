@@ -97,7 +97,8 @@ def load_scheduler(scheduler: Any, state: dict[str, Any]) -> None:
     Raises:
         ValueError: it is another scheduler's.
     """
-    if scheduler.state_dict().keys() != state.keys():
+    # ReduceLROnPlateau has a last rate only after its first step.
+    if scheduler.state_dict().keys() - {"_last_lr"} != state.keys() - {"_last_lr"}:
         raise ValueError(f"its state is not that of {type(scheduler).__name__}.")
     scheduler.load_state_dict(state)
 

@@ -5,7 +5,7 @@ typed. So defaults, groups and `_target_`s work as they do for a new run.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,9 +148,9 @@ def read_origin(config: DictConfig) -> Origin | None:
     check_targets(origin.config, list(config.allow_targets))
     check_targets(config, list(config.allow_targets))
     if config.resume:
-        check_same(config, origin, lambda key: key not in MAY_CHANGE, "resume", "fork= may")
+        check_same(config, origin, lambda key: key not in MAY_CHANGE, "resume")
     else:
-        check_same(config, origin, stays_in_a_fork, "fork", "only a new run may")
+        check_same(config, origin, stays_in_a_fork, "fork")
     return origin
 
 
@@ -159,7 +159,7 @@ def stays_in_a_fork(key: str) -> bool:
     return key.split(".")[0] in MUST_STAY and key not in FREE_IN_A_FORK
 
 
-def check_same(config: DictConfig, origin: Origin, stays: Any, verb: str, who_may: str) -> None:
+def check_same(config: DictConfig, origin: Origin, stays: Callable[[str], bool], verb: str) -> None:
     """Refuse a config that differs from the run's in a key that has to stay.
 
     Raises:
@@ -172,7 +172,7 @@ def check_same(config: DictConfig, origin: Origin, stays: Any, verb: str, who_ma
         if stays(key) and has.get(key) != asked.get(key)
     ]
     if told:
-        raise ValueError(f"{verb}={origin.folder} cannot change {'; '.join(told)} ({who_may}).")
+        raise ValueError(f"{verb}={origin.folder} cannot change {'; '.join(told)}.")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
