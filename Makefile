@@ -4,7 +4,7 @@
 .SHELLFLAGS := -eu -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format gallery lock tensorboard clean
+.PHONY: help setup train test test-full lint format gallery lock tensorboard clean
 
 PYTHON ?= python3
 PY310 ?= 3.10
@@ -19,7 +19,7 @@ args = $(value ARGS)
 
 help: ## say what there is to type
 	@echo 'Usage: make COMMAND [ARGS="..."]      make test ARGS="-k resume"'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 	@echo 'Settings: PY310=/path/to/python3.10, PYTHON=python3 (fetches uv), LOGDIR=outputs'
 
 setup: $(READY) ## make the environment in .venv (the others do it too)
@@ -30,6 +30,9 @@ train: $(READY) ## train; without ARGS: the 3-minute experiment=quickstart
 
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest -q $(args)
+
+test-full: $(READY) ## run all tests, those too that `test` takes a sample of (half an hour)
+	@$(BIN)/python -m pytest -q -m 'full or not full' $(args)
 
 lint: $(READY) ## check style, types, the lock and the Dockerfile
 	@failed=; check() { name=$$1; shift; "$$@" || failed="$$failed, $$name"; }; \

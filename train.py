@@ -13,7 +13,6 @@ when a run starts, so that help and completion stay quick.
 
 import contextlib
 import logging
-import os
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,19 +62,25 @@ def train(config: DictConfig) -> float | None:
     horizon = build_horizon(config)
 
     from engine.folder import FolderLock
+    from engine.recorder import mark_interrupted
     from engine.runtime import choose_device
-    from engine.signals import Interruption
+    from engine.signals import Interrupted, Interruption
 
     device = choose_device(config.device)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    with FolderLock(folder), Interruption() as interruption:
-        stop_step = min(config.max_steps or horizon.total_steps, horizon.total_steps)
-        start = find_start(config, horizon, stop_step, folder)
-        check_schedule(config, horizon)
-        if start.checkpoint and start.is_over(stop_step, folder):
-            log.info("The run in %s is complete: nothing is left to do.", os.path.relpath(folder))
-            return start.checkpoint.state["last"].get("top1")
-        return train_from(start, config, horizon, device, interruption)
+    with Interruption() as interruption, FolderLock(folder):
+        try:
+            stop_step = min(config.max_steps or horizon.total_steps, horizon.total_steps)
+            start = find_start(config, horizon, stop_step, folder)
+            check_schedule(config, horizon)
+            if start.checkpoint and start.is_over(stop_step, folder):
+                log.info("The run in %s is complete: nothing is left to do.", folder)
+                return start.checkpoint.state["last"].get("top1")
+            return train_from(start, config, horizon, device, interruption)
+        except Interrupted:
+            if not interruption.deferred:
+                mark_interrupted(folder)
+            raise
 
 
 def train_from(
@@ -86,20 +91,13 @@ def train_from(
     interruption: "Interruption",
 ) -> float | None:
     """Build all parts, put them where the run starts, and train."""
-    from engine.recorder import mark_interrupted
-    from engine.signals import Interrupted
-
     folder = Path(HydraConfig.get().runtime.output_dir)
     if start.resumes:
         save_config(config, HydraConfig.get().overrides.task, folder)
-    try:
-        trainer = build_trainer(config, horizon, device, interruption)
-        trainer.about["forked_from"] = start.forked_from
-        start.apply(trainer)
-        interruption.defer()
-    except Interrupted:
-        mark_interrupted(folder)
-        raise
+    trainer = build_trainer(config, horizon, device, interruption)
+    trainer.about["forked_from"] = start.forked_from
+    start.apply(trainer)
+    interruption.defer()
     log.info(introduction(trainer, config, horizon))
     try:
         with trainer.recorder:

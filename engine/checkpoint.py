@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
-from engine.encoding import decode, encode
+from engine.encoding import Parts, decode, encode, pack
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def write_checkpoint(
     tensors: dict[str, np.ndarray] = {"applied": np.array(applied, dtype="float64", ndmin=2)}
     text = json.dumps(encode(dict(state), tensors, "state"), indent=2, allow_nan=False)
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.items()}
-    files = {MODEL: save(weights), OPTIMIZER: save(tensors), STATE: text.encode() + b"\n"}
+    files = {MODEL: pack(weights), OPTIMIZER: pack(tensors), STATE: [text.encode()]}
     clean(checkpoints)
     folder = free_name(checkpoints, state["step"])
     unfinished = checkpoints / (UNFINISHED + folder.name)
@@ -95,7 +95,6 @@ def write_checkpoint(
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    sync(checkpoints)
     for link in ("last", "best") if best else ("last",):
         point(checkpoints / link, folder.name)
     sync(checkpoints)
@@ -103,22 +102,22 @@ def write_checkpoint(
     return folder
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, files: Mapping[str, Parts]) -> None:
     """Write `files` and their checksums, and wait until they are on the disk."""
     folder.mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:  # the sums are made while the disk works
-        sums = {name: pool.submit(checksum, content) for name, content in files.items()}
-        for name, content in files.items():
-            write_file(folder / name, content)
+        sums = {name: pool.submit(checksum, *parts) for name, parts in files.items()}
+        for name, parts in files.items():
+            write_file(folder / name, parts)
     table = {name: future.result() for name, future in sums.items()}
-    write_file(folder / CHECKSUMS, json.dumps(table, indent=2).encode() + b"\n")
+    write_file(folder / CHECKSUMS, [json.dumps(table, indent=2).encode()])
     sync(folder)
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, parts: Parts) -> None:
     """Write a file and wait until it is on the disk."""
     with path.open("wb") as file:
-        file.write(content)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 
@@ -132,9 +131,12 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def checksum(content: bytes) -> str:
-    """SHA-256, as text."""
-    return hashlib.sha256(content).hexdigest()
+def checksum(*parts: bytes | memoryview) -> str:
+    """SHA-256 of a file's content, as text."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part)
+    return total.hexdigest()
 
 
 def point(link: Path, target: str) -> None:
@@ -237,6 +239,8 @@ def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of a checkpoint's files, each compared with its checksum."""
     table = json.loads((folder / CHECKSUMS).read_bytes())
     for name in (MODEL, OPTIMIZER, STATE):
+        if not (folder / name).is_file():  # a pipe or a device would be read for ever
+            raise ValueError(f"{name} is missing")
         content = (folder / name).read_bytes()
         if checksum(content) != table[name]:
             raise ValueError(f"{name} is not as it was written")
@@ -252,4 +256,5 @@ def reason(error: Exception) -> str:
     """An error's words, without a full stop."""
     if isinstance(error, FileNotFoundError):
         return f"{Path(str(error.filename)).name} is missing"
-    return f"{type(error).__name__}: {error}".removeprefix("ValueError: ").rstrip(".")
+    told = " ".join(str(error).split())
+    return f"{type(error).__name__}: {told:.200}".removeprefix("ValueError: ").rstrip(".")

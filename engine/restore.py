@@ -24,6 +24,7 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
     with damage_told(checkpoint):
         load_model(trainer, checkpoint)
         trainer.optimizer.load_state_dict(state["optimizer"])
+        check_buffers(trainer.optimizer)
         if same_horizon or trainer.metric_driven:
             load_scheduler(trainer.scheduler, state["scheduler"])
         else:
@@ -37,11 +38,11 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
         here = trainer.last.get("step") == trainer.step
         metrics = {key: value for key, value in trainer.last.items() if key != "step"}
         trainer.recorder.continue_from(trainer.step, state["recorder"], metrics if here else {})
-    if same_horizon and trainer.rates != state["rates"]:
-        raise ValueError(
-            f"The rates restored from {checkpoint.folder} are {trainer.rates}, and were "
-            f"{state['rates']} when it was written."
-        )
+        rates = trainer.rates
+        if same_horizon and rates != state["rates"]:
+            raise ValueError(
+                f"the restored rates are {rates}, and were {state['rates']} when it was written."
+            )
 
 
 def fork(trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -58,6 +59,7 @@ def fork(trainer: Trainer, checkpoint: Checkpoint) -> None:
         load_model(trainer, checkpoint)
         settings = trainer.optimizer.state_dict()["param_groups"]
         trainer.optimizer.load_state_dict(state["optimizer"] | {"param_groups": settings})
+        check_buffers(trainer.optimizer)
         trainer.step = trainer.saved_step = trainer.first_step = state["step"]
         sums = state["recorder"] | {"train_images": 0, "train_seconds": 0.0, "seconds": 0.0}
         trainer.recorder.load_state(sums)
@@ -71,9 +73,11 @@ def damage_told(checkpoint: Checkpoint) -> Any:
     """Within it, whatever goes wrong is the checkpoint's fault, and told in one sentence."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except OSError:
+        raise
+    except Exception as error:
         told = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{checkpoint.folder} does not fit this run: {told}") from error
+        raise ValueError(f"{checkpoint.folder} does not fit this run: {told:.300}") from error
 
 
 def load_model(trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -91,13 +95,30 @@ def load_model(trainer: Trainer, checkpoint: Checkpoint) -> None:
     trainer.model.load_state_dict(checkpoint.model)
 
 
+def check_buffers(optimizer: Any) -> None:
+    """Refuse tensors of the optimizer that are not like their parameters: OneFlow loads any.
+
+    Raises:
+        ValueError: names the first one.
+    """
+    parameters = [entry for group in optimizer.param_groups for entry in group.parameters]
+    for index, buffers in optimizer.state_dict()["state"].items():
+        if index == "step":
+            continue
+        for name, buffer in buffers.items():
+            like = parameters[index]
+            if buffer.shape != like.shape or buffer.dtype != like.dtype:
+                raise ValueError(f"{name} of parameter {index} has another shape or type.")
+
+
 def load_scheduler(scheduler: Any, state: dict[str, Any]) -> None:
     """Load a scheduler's state, which overwrites its attributes whatever they are.
 
     Raises:
         ValueError: it is another scheduler's.
     """
-    if scheduler.state_dict().keys() != state.keys():
+    # ReduceLROnPlateau has a last rate only after its first step.
+    if scheduler.state_dict().keys() - {"_last_lr"} != state.keys() - {"_last_lr"}:
         raise ValueError(f"its state is not that of {type(scheduler).__name__}.")
     scheduler.load_state_dict(state)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -30,7 +31,8 @@ class Interruption:
         self.former: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        self.former = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # no other may set handlers
+            self.former = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
     def __exit__(

@@ -58,6 +58,9 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str = "config") 
 
 def explain(error: Exception) -> str:
     """The sentence for a mistake: Hydra's own, but for an unknown key the known ones are named."""
+    for cause in (error, error.__cause__):  # Hydra says of a log file only that it cannot be set up
+        if isinstance(cause, OSError) and cause.filename and cause.strerror:
+            return f"{cause.filename}: {cause.strerror}."
     parent = getattr(error.__cause__, "parent_node", None)
     key = getattr(error.__cause__, "full_key", None)
     if not isinstance(parent, DictConfig) or not key:

@@ -5,7 +5,7 @@ typed. So defaults, groups and `_target_`s work as they do for a new run.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from scripts.run_config import MAX_BYTES, check_structure, read_run_config
+from scripts.run_config import MAX_BYTES, check_overrides, check_structure, read_run_config
 from scripts.targets import check_targets
 
 # What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
@@ -112,14 +112,12 @@ def read_overrides(folder: Path) -> list[str]:
         words = yaml.safe_load(content)
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("it is not a list of texts")
-        for word in words:
-            key = key_of(word)
-            if key is None or re.split("[./@]", key)[0] == "hydra":
-                raise ValueError(f"{word!r:.80} is no key of a run")
+        words = [word for word in words if key_of(word) not in ("resume", "allow_targets")]
+        check_overrides(words)
     except Exception as error:  # damaged YAML fails in a dozen ways; all mean the same
         told = " ".join(str(error).split())
         raise ValueError(f"{path} is not the list of a run's overrides: {told:.200}.") from error
-    return [word for word in words if key_of(word) not in ("resume", "allow_targets")]
+    return words
 
 
 @dataclass(frozen=True)
@@ -149,9 +147,9 @@ def read_origin(config: DictConfig) -> Origin | None:
     check_targets(origin.config, list(config.allow_targets))
     check_targets(config, list(config.allow_targets))
     if config.resume:
-        check_same(config, origin, lambda key: key not in MAY_CHANGE, "resume", "fork= may")
+        check_same(config, origin, lambda key: key not in MAY_CHANGE, "resume")
     else:
-        check_same(config, origin, stays_in_a_fork, "fork", "only a new run may")
+        check_same(config, origin, stays_in_a_fork, "fork")
     return origin
 
 
@@ -160,7 +158,7 @@ def stays_in_a_fork(key: str) -> bool:
     return key.split(".")[0] in MUST_STAY and key not in FREE_IN_A_FORK
 
 
-def check_same(config: DictConfig, origin: Origin, stays: Any, verb: str, who_may: str) -> None:
+def check_same(config: DictConfig, origin: Origin, stays: Callable[[str], bool], verb: str) -> None:
     """Refuse a config that differs from the run's in a key that has to stay.
 
     Raises:
@@ -173,7 +171,7 @@ def check_same(config: DictConfig, origin: Origin, stays: Any, verb: str, who_ma
         if stays(key) and has.get(key) != asked.get(key)
     ]
     if told:
-        raise ValueError(f"{verb}={origin.folder} cannot change {'; '.join(told)} ({who_may}).")
+        raise ValueError(f"{verb}={origin.folder} cannot change {'; '.join(told)}.")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

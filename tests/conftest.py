@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import engine  # noqa: F401
+from scripts.resume import expand_arguments
 from train import train
 
 ROOT = Path(__file__).parent.parent
@@ -91,3 +92,42 @@ def run_training(tmp_path):
         return Run(path, train(config))
 
     return run
+
+
+@pytest.fixture
+def train_here(tmp_path, monkeypatch):
+    """A function that trains in this process, and stops as by a signal after `stop` steps."""
+    from engine.signals import Interrupted
+    from engine.trainer import Trainer
+    from tests.continuing import stopping
+
+    def run(*overrides: str, folder: str = "run", stop: int | None = None) -> Path:
+        path = tmp_path / folder
+        words = expand_arguments(list(overrides))
+        hydra_keys = [word for word in words if word.startswith("hydra.")]
+        words = [word for word in words if word not in hydra_keys]
+        path.mkdir(exist_ok=True)
+        config = compose_config(*words, folder=path)
+        if not config.resume:
+            (path / ".hydra").mkdir(exist_ok=True)
+            OmegaConf.save(config, path / ".hydra/config.yaml")
+            OmegaConf.save(OmegaConf.create(words), path / ".hydra/overrides.yaml")
+        with monkeypatch.context() as patch:
+            if stop is not None:
+                patch.setattr(Trainer, "train_step", stopping(stop))
+            try:
+                train(config)
+            except Interrupted:
+                assert stop is not None
+        return path
+
+    return run
+
+
+@pytest.fixture
+def stopped(train_here) -> Path:
+    """The folder of a run that was stopped after 6 of 40 steps, and saved steps 4 and 6."""
+    from tests.continuing import SHORT
+
+    every = ("scheduler=cosine_annealing", "trainer.checkpoint_every=4")
+    return train_here(*SHORT, *every, folder="stopped", stop=6)

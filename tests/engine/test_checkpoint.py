@@ -10,7 +10,7 @@ import oneflow as flow
 import pytest
 
 from engine import checkpoint
-from engine.encoding import decode, encode
+from engine.encoding import decode, encode, pack
 
 
 def small_model(seed: int) -> flow.nn.Module:
@@ -71,6 +71,19 @@ def test_what_cannot_be_saved_is_named():
         encode({"scheduler": {"lr_lambda": lambda step: 1}}, {}, "state")
 
 
+def test_what_is_packed_is_a_safetensors_file():
+    from safetensors.numpy import load
+
+    kinds = ("float64", "float32", "float16", "int64", "int32", "int8", "uint8", "bool")
+    arrays = {kind: np.arange(6).reshape(2, 3).astype(kind) for kind in kinds}
+    arrays |= {"0-d": np.array(7), "empty": np.zeros((0, 3)), "transposed": np.eye(3, 2).T}
+    found = load(b"".join(bytes(part) for part in pack(arrays)))
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(found[name], array)
+
+
 def test_links_are_relative_and_best_is_kept_beside_the_newest(tmp_path):
     write(tmp_path, 1, best=True)
     for step in (2, 3, 4):
@@ -106,8 +119,8 @@ def test_the_same_step_again_is_written_beside_and_then_replaces(tmp_path):
 def test_a_failing_write_leaves_the_older_and_nothing_else(tmp_path, monkeypatch):
     write(tmp_path, 1)
 
-    def full(path, content):
-        path.write_bytes(content[:10])
+    def full(path, parts):
+        path.write_bytes(parts[0][:4])
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:

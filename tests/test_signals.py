@@ -1,0 +1,88 @@
+"""Real signals and real processes: what is saved, the exit code, and who may train where."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.conftest import TINY
+from tests.continuing import (
+    LONG,
+    check_equal,
+    evidence,
+    finish,
+    read_summary,
+    signalled,
+    start,
+    wait_for,
+)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_in_training(tmp_path, train_here, number, code):
+    process = start(*LONG, "hydra.run.dir=cut", cwd=tmp_path)
+    wait_for(lambda: (tmp_path / "cut/checkpoints/last").exists())
+    process.send_signal(number)
+    found, out, error = finish(process)
+    assert (found, error) == (code, "")
+    summary = read_summary(tmp_path / "cut")
+    assert summary["status"] == "interrupted" and 0 < summary["steps"] < 300
+    assert f"Interrupted after step {summary['steps']}" in out
+    assert out.endswith("Continue with: python train.py resume=cut\n")
+    code, out, error = finish(start("resume=cut", cwd=tmp_path))
+    assert (code, error) == (0, "")
+    assert "learning rates as previewed: 300 of 300 steps" in out
+    whole = train_here(*LONG, folder="whole")
+    check_equal(evidence(whole), evidence(tmp_path / "cut"))
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_in_evaluation(tmp_path, train_here, name, code):
+    settings = (*TINY, "dataset.val_size=300", "scheduler=reduce_on_plateau")
+    result = signalled("evaluation", name, *settings, f"hydra.run.dir={tmp_path / 'cut'}")
+    assert (result.returncode, result.stderr) == (code, "")
+    state = json.loads((tmp_path / "cut/checkpoints/last/state.json").read_text())
+    assert (state["step"], state["last"]) == (10, {})  # it was the evaluation that was cut off
+    train_here(f"resume={tmp_path / 'cut'}", folder="cut")
+    check_equal(evidence(train_here(*settings, folder="whole")), evidence(tmp_path / "cut"))
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_while_data_is_loaded(tmp_path, train_here, name, code):
+    result = signalled("loading", name, *TINY, f"hydra.run.dir={tmp_path / 'cut'}")
+    assert (result.returncode, result.stderr) == (code, "")
+    assert read_summary(tmp_path / "cut") == {"steps": 0, "status": "interrupted"}
+    assert not (tmp_path / "cut/checkpoints").exists()
+    train_here(f"resume={tmp_path / 'cut'}", folder="cut")
+    check_equal(evidence(train_here(*TINY, folder="whole")), evidence(tmp_path / "cut"))
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    process = start(*TINY, "dataset.val_size=30000", "hydra.run.dir=cut", cwd=tmp_path)
+    wait_for(lambda: (tmp_path / "cut/train.log").exists())
+    wait_for(lambda: "20 steps" in (tmp_path / "cut/train.log").read_text())
+    os.kill(process.pid, signal.SIGSTOP)  # so that both are there when it goes on
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGCONT)
+    assert finish(process)[0] in (130, 143)
+    assert not (tmp_path / "cut/summary.json").exists()
+
+
+def test_a_sweep_that_is_interrupted_ends_altogether(tmp_path):
+    process = start("-m", *LONG, "seed=0,1", cwd=tmp_path)
+    wait_for(lambda: list(tmp_path.glob("multirun/*/0_*/checkpoints/last")))
+    process.send_signal(signal.SIGINT)
+    assert finish(process)[0] == 130
+    assert len(list(tmp_path.glob("multirun/*/*_seed*"))) == 1
+
+
+def test_two_processes_in_one_run_folder(tmp_path):
+    first = start(*LONG, "hydra.run.dir=run", cwd=tmp_path)
+    wait_for(lambda: (tmp_path / "run/checkpoints/last").exists())
+    code, out, error = finish(start("resume=run", cwd=tmp_path))
+    first.kill()
+    first.communicate()
+    assert (code, out) == (1, "")
+    assert error.startswith("error: Another process is training in ")
