@@ -53,6 +53,8 @@ def test_a_fork_follows_its_own_schedule_and_can_be_resumed(train_here, schedule
     train_here(f"resume={cut}", folder="cut", stop=35)
     cut = train_here(f"resume={whole.parent / 'cut'}", folder="cut")
     check_equal(evidence(whole), evidence(cut))
+    (group,) = evidence(cut)["state"]["optimizer"]["param_groups"]
+    assert group["_options"]["weight_decay"] == 0
     node = OmegaConf.load(ROOT / f"conf/scheduler/{scheduler}.yaml")
     planned = trace_lr(node, [0.05], Horizon(40, 10))[0]
     rates = Run(cut, None).curves["lr/group0"]
