@@ -48,7 +48,6 @@ def evidence(folder: Path) -> dict:
     state["config"] = None  # compared where it matters: it names the folder that was resumed
     curves = run.curves
     speed = [step for step, _ in curves.pop("speed/images_per_second")]
-    curves.pop("final/seconds")
     untimed = ("seconds", "images_per_second")
     best = folder / "checkpoints/best"
     return {
