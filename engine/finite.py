@@ -10,10 +10,16 @@ from oneflow import nn
 def gradient_sum(model: nn.Module) -> flow.Tensor:
     """The sum of all gradients: (), not finite if one of them is not.
 
-    An infinity or NaN stays in a sum whatever else is added, and a sum is cheaper than a norm.
+    An infinity or NaN stays in a sum whatever else is added. The rows of each gradient are added by
+    a matrix product with ones, as OneFlow's own reductions take twice as long on a CPU.
     """
-    grads = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    return flow.stack([grad.sum() for grad in grads]).sum()
+    sums = []
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            rows = parameter.grad.reshape(parameter.shape[0] if parameter.ndim else 1, -1)
+            ones = flow.ones(rows.shape[1], 1, dtype=rows.dtype, device=rows.device)
+            sums.append(flow.matmul(rows, ones).reshape(-1))
+    return flow.cat(sums).sum()
 
 
 def complaint(step: int, rates: Sequence[float], loss: float, gradient: float) -> str | None:
