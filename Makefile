@@ -31,7 +31,7 @@ train: $(READY) ## train; without ARGS: the 3-minute experiment=quickstart
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest -q $(args)
 
-test-full: $(READY) ## run all tests, those too that `test` takes a sample of (half an hour)
+test-full: $(READY) ## run all tests, also those `test` samples (half an hour)
 	@$(BIN)/python -m pytest -q -m 'full or not full' $(args)
 
 lint: $(READY) ## check style, types, the lock and the Dockerfile

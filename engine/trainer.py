@@ -95,9 +95,11 @@ class Trainer:
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.stochastic = runtime.follow_seed(model)
         self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        # On a CPU a look at each loss costs nothing. A GPU would have to wait for it: there it is
-        # looked at when it is fetched, which is always before a checkpoint is written.
-        self.watched = self.skips or next(model.parameters()).device.type == "cpu"
+        # To look at each loss before its update costs 5 % of a small net's step: the device waits.
+        # A run that stops anyway need not: its values are looked at when they are fetched, which
+        # is always before a checkpoint is written, so no spoiled weight outlives the run; with
+        # log_every=1 that is before the update.
+        self.watched = self.skips or recorder.log_every == 1
         self.step = 0  # steps made; each is an update, but for the skipped ones
         self.first_step = 0  # at which this run's own curve begins: not 0 in a fork
         self.saved_step = 0  # of the newest checkpoint
@@ -157,13 +159,13 @@ class Trainer:
         loss = self.criterion(logits, labels)
         loss.backward()
         watch = flow.stack([loss.detach(), self.measure_gradient()])  # (2,)
+        correct = (logits.detach().argmax(dim=1) == labels).sum()  # queued before the look below
         sound = not self.watched or bool(np.isfinite(watch.numpy()).all())
         if sound:
             self.optimizer.step()
             self.skipped_in_a_row = 0
         elif self.skips:
             self.skip(buffers)
-        correct = (logits.detach().argmax(dim=1) == labels).sum()
         skipped = self.skipped if self.skips and not sound else 0
         self.recorder.train_step(self.step, rates, watch, correct, len(labels), skipped)
         if not sound:

@@ -46,7 +46,7 @@ class Steep(flow.nn.Module):
 
 
 def test_the_run_stops_before_the_weights_are_spoiled(tmp_path):
-    trainer = build_trainer(tmp_path, train=Spoiled({4: float("inf")}), stop_step=9)
+    trainer = build_trainer(tmp_path, train=Spoiled({4: float("inf")}), stop_step=9, log_every=1)
     with pytest.raises(FloatingPointError, match=r"loss of step 4 is nan at learning rate 0.00625"):
         fit(trainer)
     assert all(np.isfinite(array).all() for array in weights(trainer).values())
@@ -56,9 +56,19 @@ def test_the_run_stops_before_the_weights_are_spoiled(tmp_path):
     assert [step for step, _ in points(tmp_path)["train/loss"]] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("log_every", [2, 20])
+def test_what_is_fetched_later_is_never_saved(tmp_path, log_every):
+    settings = {"stop_step": 9, "checkpoint_every": 1, "log_every": log_every}
+    trainer = build_trainer(tmp_path, train=Spoiled({4: float("inf")}), **settings)
+    with pytest.raises(FloatingPointError, match=r"loss of step 4 is nan at learning rate 0.00625"):
+        fit(trainer)
+    state = json.loads((tmp_path / "checkpoints/last/state.json").read_text())
+    assert state["step"] == 4  # made of steps 0 to 3
+
+
 @pytest.mark.parametrize("clip", [None, 1.0])
 def test_a_gradient_alone_stops_it_too(tmp_path, clip):
-    trainer = build_trainer(tmp_path, model=Steep(), stop_step=9, clip_grad_norm=clip)
+    trainer = build_trainer(tmp_path, model=Steep(), stop_step=9, clip_grad_norm=clip, log_every=1)
     before = weights(trainer)
     with pytest.raises(FloatingPointError, match=r"gradient of step 0 is not finite at learning"):
         fit(trainer)
