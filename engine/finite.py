@@ -1,4 +1,4 @@
-"""Whether a step's loss and gradient are finite, before the update spoils the weights."""
+"""Whether a step's loss and gradient are finite: what is not must never be saved."""
 
 import math
 from collections.abc import Sequence

@@ -95,7 +95,7 @@ class Trainer:
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.stochastic = runtime.follow_seed(model)
         self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        # To look at each loss before its update costs 5 % of a small net's step: the device waits.
+        # To look at each loss before its update costs a small net some percent: the device waits.
         # A run that stops anyway need not: its values are looked at when they are fetched, which
         # is always before a checkpoint is written, so no spoiled weight outlives the run; with
         # log_every=1 that is before the update.
