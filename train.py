@@ -35,6 +35,7 @@ from scripts.report import (
 )
 from scripts.resume import flatten, save_config
 from scripts.start import Start, base_lrs, find_start
+from scripts.sweep_job import run_job
 
 if TYPE_CHECKING:
     from engine.signals import Interruption
@@ -58,6 +59,8 @@ def train(config: DictConfig) -> float | None:
     """
     from engine.settings import check_settings
 
+    if config.dry_run:
+        raise ValueError("dry_run=true lists the jobs of a sweep: add -m, or leave it out.")
     check_settings(config)
     horizon = build_horizon(config)
 
@@ -92,8 +95,7 @@ def train_from(
 ) -> float | None:
     """Build all parts, put them where the run starts, and train."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if start.resumes:
-        save_config(config, HydraConfig.get().overrides.task, folder)
+    save_config(config, HydraConfig.get().overrides.task, folder)
     trainer = build_trainer(config, horizon, device, interruption)
     trainer.about["forked_from"] = start.forked_from
     start.apply(trainer)
@@ -260,4 +262,4 @@ def hparam_settings(config: DictConfig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_command(train)
+    run_command(train, run_job=run_job)

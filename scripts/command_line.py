@@ -9,22 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from scripts.resume import expand_arguments
-
-log = logging.getLogger(__name__)
+from scripts.sweep import ended_sweep
+from scripts.sweep_names import add_sweep_settings, wants_sweep
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError, OSError, ArithmeticError)
 
 
-def run_command(task: Callable[[DictConfig], Any], config_name: str = "config") -> None:
+def run_command(
+    task: Callable[[DictConfig], Any],
+    config_name: str = "config",
+    run_job: Callable[[DictConfig], Any] | None = None,
+) -> None:
     """Run `task` with the config that the command line composes.
+
+    With -m Hydra's launcher calls `run_job` for each job instead: a function that it can import.
 
     A mistake in the configuration or a file that cannot be used ends the program with one sentence
     and exit code 1, Ctrl-C with code 130. Everything else is a bug of ours and keeps its traceback;
@@ -41,15 +45,20 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str = "config") 
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
         except mistakes as error:
-            if HydraConfig.get().mode == RunMode.RUN:
-                sys.exit(f"error: {explain(error)}")
-            log.error("error: %s", explain(error))  # in the log of the one job of a sweep
-            raise
+            sys.exit(f"error: {explain(error)}")
 
     logging.raiseExceptions = False  # a log line for which the disk has no room is no mistake
     try:
         sys.argv[1:] = expand_arguments(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+        main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
+        if not wants_sweep(sys.argv[1:]):
+            main(job)()
+            return
+        if run_job is None:
+            raise ValueError("-m makes a sweep of trainings: it goes with train.py only.")
+        sys.argv[1:] = add_sweep_settings(sys.argv[1:])
+        with ended_sweep():
+            main(run_job)()
     except KeyboardInterrupt:
         sys.exit(130)
     except mistakes as error:

@@ -34,7 +34,7 @@ MAY_CHANGE = {
 MUST_STAY = ("model", "dataset", "optimizer", "batch_size")
 FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dataset.download"}
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "experiment")
-ABOUT_THIS_COMMAND = ("resume", "fork", "fork_at", "allow_targets")
+ABOUT_THIS_COMMAND = ("resume", "fork", "fork_at", "allow_targets", "dry_run")
 _OVERRIDE = re.compile(
     r"(?P<sign>\+\+|\+|~)?(?P<key>[A-Za-z_][\w./@-]*)(=(?P<value>.*))?", re.DOTALL
 )
@@ -189,11 +189,13 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def save_config(config: DictConfig, overrides: Sequence[str], folder: Path) -> None:
-    """Keep the config with which a run goes on, for the next time that it is resumed."""
-    kept = OmegaConf.merge(config, {"resume": None, "allow_targets": []})
+    """Keep the config of a run, with values in place of ${...}, for when it is resumed."""
+    values = OmegaConf.to_container(config, resolve=True)
+    kept = OmegaConf.merge(values, {"resume": None, "allow_targets": []})
     words = [word for word in overrides if key_of(word) not in ("resume", "allow_targets")]
     for name, content in (("config", kept), ("overrides", OmegaConf.create(words))):
         path = folder / ".hydra" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
         fresh = path.with_suffix(".tmp")
         OmegaConf.save(content, fresh)
         fresh.replace(path)

@@ -72,10 +72,11 @@ def test_a_second_signal_ends_at_once(tmp_path):
 
 def test_a_sweep_that_is_interrupted_ends_altogether(tmp_path):
     process = start("-m", *LONG, "seed=0,1", cwd=tmp_path)
-    wait_for(lambda: list(tmp_path.glob("multirun/*/0_*/checkpoints/last")))
+    wait_for(lambda: list(tmp_path.glob("multirun/*/*seed=0/checkpoints/last")))
     process.send_signal(signal.SIGINT)
     assert finish(process)[0] == 130
-    assert len(list(tmp_path.glob("multirun/*/*_seed*"))) == 1
+    (summary,) = tmp_path.glob("multirun/*/*/summary.json")
+    assert json.loads(summary.read_text())["status"] == "interrupted"
 
 
 def test_two_processes_in_one_run_folder(tmp_path):

@@ -1,0 +1,259 @@
+"""One job of a sweep. Its folder tells what is left to do; a process of its own does it.
+
+That process is `python train.py ...` as anybody would type it, so a job computes the same as a
+single run, and one that crashes loses neither the others nor the sweep. All launchers of Hydra call
+`run_job`, and nothing here depends on which one it is.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from scripts.resume import flatten, plain, quote
+from scripts.run_config import read_run_config
+from scripts.run_folder import read_summary
+from scripts.sweep_names import CHANGES_NO_RESULT
+from scripts.sweep_places import cores_of, environment_of, own_place
+from scripts.targets import walk_targets
+
+TRAIN = Path(__file__).resolve().parent.parent / "train.py"
+RECORD = ".job.json"  # in a job's folder: what the sweep did there
+STOP = ".stop"  # in a sweep's folder: the number of the signal that ended it
+SWEEP_PID = "SWEEP_PID"  # in the environment of a launcher's processes: the sweep's own
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class SweepStopped(Exception):
+    """The sweep has been asked to stop: this job does not begin, or has saved and ended."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job and where it stands.
+
+    Attributes:
+        folder: its run folder.
+        overrides: all that define it, as on a command line.
+        state: "done", "cut" (to be continued) or "new" (to be begun).
+        step: updates of its newest checkpoint, or of the finished run.
+        targets: the code that the command's own config names.
+        sources: of the config, where the command line names a folder of its own.
+    """
+
+    folder: Path
+    overrides: tuple[str, ...]
+    state: str
+    step: int
+    targets: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def command(self) -> list[str]:
+        """What trains the job in its folder."""
+        if self.state == "cut":
+            allowed = f"allow_targets=[{','.join(self.targets)}]"
+            return [*self.sources, f"resume={quote(self.folder)}", allowed]
+        return [*self.sources, *self.overrides, f"hydra.run.dir={quote(self.folder)}"]
+
+
+def find_job(config: DictConfig) -> Job:
+    """The job of this config, of which Hydra's own part has been set.
+
+    Raises:
+        ValueError: in its folder lies a run with another config, or none that can be read.
+    """
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    steps = [int(path.name[5:13]) for path in folder.glob("checkpoints/step_*")]
+    summary = read_summary(folder)
+    done = summary.get("status") == "completed"
+    if steps or done or (folder / ".hydra/config.yaml").is_file():
+        check_same_job(config, folder, must_be_sound=bool(steps) or done)
+    extra = [
+        place.path for place in hydra.runtime.config_sources if place.provider == "command-line"
+    ]
+    return Job(
+        folder,
+        tuple(hydra.overrides.task),
+        "done" if done else "cut" if steps else "new",
+        int(summary.get("steps", 0)) if done else max(steps, default=0),
+        tuple(sorted({str(target) for _, target in walk_targets(plain(config))})),
+        tuple(word for path in extra for word in ("--config-dir", path)),
+    )
+
+
+def check_same_job(config: DictConfig, folder: Path, must_be_sound: bool) -> None:
+    """Refuse a folder in which another config has been at work.
+
+    Raises:
+        ValueError: lists the keys, what the folder's run has and what was asked for.
+    """
+    try:
+        has = flatten(plain(read_run_config(folder)))
+    except (ValueError, OSError):
+        if must_be_sound:
+            raise
+        return  # its process was killed before it had begun
+    asked = flatten(plain(config))
+    told = [
+        f"{key}: it has {has.get(key, 'no such key')}, asked for {asked.get(key, 'none')}"
+        for key in sorted(has.keys() | asked.keys())
+        if key not in CHANGES_NO_RESULT and has.get(key) != asked.get(key)
+    ]
+    if told:
+        raise ValueError(
+            f"{folder} holds a run with another config: {'; '.join(told)}. Name another folder "
+            f"with hydra.sweep.dir=FOLDER, or move this one away."
+        )
+
+
+def run_job(config: DictConfig) -> float | None:
+    """Do what is left of a job, in a process of its own.
+
+    Returns:
+        The last validation top-1 in percent, the objective of a search; None where the job failed.
+
+    Raises:
+        SweepStopped: the sweep was asked to stop.
+        ValueError: its folder holds another run.
+    """
+    sweep = Path(HydraConfig.get().sweep.dir)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    parent = os.getppid()
+    watched = os.environ.get(SWEEP_PID) == str(parent)
+
+    def stop() -> int:
+        # A launcher's process does not learn otherwise that the sweep was killed.
+        return signal.SIGTERM if watched and os.getppid() != parent else read_stop(sweep)
+
+    wait_until_free(folder, stop)
+    job = find_job(config)
+    if job.state != "done":
+        if stop():
+            raise SweepStopped
+        code = train_apart(job, stop)
+        if watched and os.getppid() != parent:
+            os._exit(1)  # nobody is there to be told
+        if stop():
+            raise SweepStopped
+        if code:
+            return None
+    value = read_summary(folder).get("val_top1_last")
+    return None if value is None else float(value)
+
+
+def read_stop(sweep: Path) -> int:
+    """The number of the signal that asked the sweep to stop; 0: none did."""
+    try:
+        return int((sweep / STOP).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def wait_until_free(folder: Path, stop: Callable[[], int], seconds: float = 60) -> None:
+    """Wait while the process of a sweep that was killed saves what it has in this folder."""
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(FileNotFoundError), (folder / ".lock").open("rb+") as file:
+        while time.monotonic() < deadline and not stop():
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.2)
+
+
+def train_apart(job: Job, stop: Callable[[], int]) -> int:
+    """Train a job in a process of its own; returns its exit code, below 0 for a signal's."""
+    if job.state == "new":
+        clear(job.folder)
+    with own_place() as (place, lock), (job.folder / "train.log").open("ab") as log:
+        record: dict[str, Any] = {
+            "state": "running",
+            "first_step": job.step,
+            "started": time.time(),
+        }
+        record["place"] = place
+        write_record(job.folder, record)
+        process = subprocess.Popen(
+            [sys.executable, str(TRAIN), *job.command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # train.log has it
+            stderr=log,
+            env=environment(place),
+            start_new_session=True,  # Ctrl-C goes to the sweep, which tells its jobs once
+            pass_fds=() if lock is None else (lock,),
+            preexec_fn=lambda: prepare(place),
+        )
+        code = wait(process, stop)
+    state = "completed" if code == 0 else "interrupted" if stop() else "failed"
+    write_record(job.folder, record | {"state": state, "code": code, "ended": time.time()})
+    return code
+
+
+def environment(place: str | None) -> dict[str, str]:
+    """The environment of a job: Hydra's errors are sentences there, as in a single run."""
+    kept = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    return kept | environment_of(place)
+
+
+def prepare(place: str | None) -> None:
+    """Between fork and exec: end with the sweep, hear signals again, stay on a core."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    cores = cores_of(place)
+    if cores:
+        os.sched_setaffinity(0, cores)
+
+
+def wait(process: subprocess.Popen, stop: Callable[[], int]) -> int:
+    """Wait for a job's process; asked to stop, it is told once, saves and ends."""
+    told = False
+    while True:
+        try:
+            return process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            if not told and (number := stop()):
+                process.send_signal(number)
+                told = True
+
+
+def clear(folder: Path) -> None:
+    """Remove the records of a run that never came to a checkpoint, before it begins again."""
+    for pattern in ("events.out.tfevents.*", "metrics.jsonl", "summary.json"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Keep what the sweep did with a job, in one move."""
+    fresh = folder / f"{RECORD}.tmp"
+    fresh.write_text(json.dumps(record))
+    fresh.replace(folder / RECORD)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What the sweep did with a job; empty where it did nothing."""
+    try:
+        found = json.loads((folder / RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def spell(*words: str) -> str:
+    """A command as a shell reads it."""
+    return shlex.join(["python", os.path.relpath(TRAIN), *words])

@@ -1,0 +1,223 @@
+"""The lines of a sweep on the screen: one for each job that runs, and one for all together."""
+
+import contextlib
+import json
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from scripts.resume import read_overrides
+from scripts.sweep_job import RECORD, read_record
+from scripts.sweep_plan import Planned
+
+
+@dataclass(frozen=True)
+class View:
+    """What a job is seen to do.
+
+    Attributes:
+        folder: its run folder.
+        overrides: as on a command line.
+        state: "waiting", "running", "completed", "failed", "interrupted", or "done" before.
+        step: updates that are known to be made.
+        first_step: updates that were made before this sweep.
+        total_steps: of the whole run; None: not known.
+        top1: its last validation accuracy in percent, if there is one.
+        started: when, in seconds since 1970.
+        code: exit code of its process.
+    """
+
+    folder: Path
+    overrides: tuple[str, ...]
+    state: str
+    step: int = 0
+    first_step: int = 0
+    total_steps: int | None = None
+    top1: float | None = None
+    started: float = 0.0
+    code: int = 0
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.folder.name
+
+    @property
+    def reason(self) -> str:
+        """How its process ended, where that says more than its log."""
+        if self.state == "running":
+            return ", whose process is gone"
+        return f", killed by {signal.Signals(-self.code).name}" if self.code < 0 else ""
+
+
+def look(sweep: Path, planned: Sequence[Planned], since: float) -> list[View]:
+    """The jobs of a sweep as their folders show them.
+
+    Args:
+        sweep: its folder.
+        planned: the jobs, as far as they were known at the start.
+        since: what was written before this time is of an earlier sweep.
+    """
+    views = []
+    known = {plan.job.folder for plan in planned}
+    for plan in planned:
+        state = "done" if plan.job.state == "done" else "waiting"
+        folder, overrides = plan.job.folder, plan.job.overrides
+        views.append(view_of(folder, overrides, state, plan.job.step, plan.total_steps, since))
+    for record in sorted(sweep.glob(f"*/{RECORD}")):
+        folder = record.parent.absolute()
+        if folder not in known and record.stat().st_mtime >= since:
+            views.append(view_of(folder, overrides_in(folder), "running", 0, None, since))
+    return views
+
+
+def overrides_in(folder: Path) -> tuple[str, ...]:
+    """The overrides of a run, as far as its folder tells them."""
+    try:
+        return tuple(read_overrides(folder))
+    except (OSError, ValueError):
+        return ()
+
+
+def view_of(
+    folder: Path, overrides: tuple[str, ...], state: str, step: int, total: int | None, since: float
+) -> View:
+    """What one job is seen to do."""
+    try:
+        recorded = (folder / RECORD).stat().st_mtime >= since
+    except OSError:
+        recorded = False
+    record = read_record(folder) if recorded else {}
+    if state == "done" or not record:
+        return View(folder, overrides, state, step, step, total)
+    evaluation = last_evaluation(folder)
+    state, made = record["state"], max(step, evaluation.get("step", 0))
+    if state == "completed":
+        made = total or made
+    return View(
+        folder,
+        overrides,
+        state,
+        made,
+        record["first_step"],
+        total,
+        evaluation.get("val/top1"),
+        record["started"],
+        record.get("code", 0),
+    )
+
+
+def last_evaluation(folder: Path) -> dict:
+    """The last line of metrics.jsonl that tells of the validation split."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError):  # the very last may be half written
+            found = json.loads(line)
+            if "val/top1" in found:
+                return dict(found)
+    return {}
+
+
+def tail(folder: Path, count: int = 5) -> list[str]:
+    """The last lines of a job's log."""
+    try:
+        return (folder / "train.log").read_text(errors="replace").splitlines()[-count:]
+    except OSError:
+        return []
+
+
+def line_of(view: View, now: float) -> str:
+    """One line for a job that runs."""
+    total = "?" if view.total_steps is None else view.total_steps
+    top1 = "" if view.top1 is None else f"  val {view.top1:5.2f} %"
+    made = view.step - view.first_step
+    left = ""
+    if made > 0 and view.total_steps:
+        left = f"  {clock((now - view.started) / made * (view.total_steps - view.step))} left"
+    figures = f"  step {view.step:>5}/{total}{top1}{left}"
+    return f"{view.name:<36}{figures}"
+
+
+def total_line(views: Sequence[View], seconds: float) -> str:
+    """One line for all jobs together.
+
+    Args:
+        views: the jobs.
+        seconds: since the sweep began.
+    """
+    counts = Counter(view.state for view in views)
+    done = counts["completed"] + counts["done"]
+    told = [f"{done} of {len(views)} done"]
+    if counts["done"]:
+        told[0] += f" ({counts['done']} before)"
+    told += [f"{counts[state]} {state}" for state in ("failed", "interrupted") if counts[state]]
+    told += [f"{counts['running']} running", f"{counts['waiting']} waiting"]
+    made = sum(view.step - view.first_step for view in views)
+    left = sum((v.total_steps or 0) - v.step for v in views if v.state in ("running", "waiting"))
+    if made and left:
+        told.append(f"{clock(seconds / made * left)} left")
+    return ", ".join(told)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+class Screen:
+    """Draws the lines anew in a terminal; elsewhere it prints one when something has happened."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stdout.isatty()
+        self.pause = 0.5  # seconds between two looks
+        self.drawn = 0
+        self.states: dict[Path, str] = {}
+        self.told = 0.0
+
+    def tell(self, sentence: str) -> None:
+        """Print a sentence above the lines."""
+        self.erase()
+        print(sentence, flush=True)
+
+    def erase(self) -> None:
+        """Take the drawn lines away."""
+        if self.drawn:
+            print(f"\x1b[{self.drawn}F\x1b[J", end="")
+        self.drawn = 0
+
+    def show(self, views: Sequence[View], seconds: float, last: bool = False) -> None:
+        """Show what is happening.
+
+        Args:
+            views: the jobs.
+            seconds: since the sweep began.
+            last: whether this is how it ended.
+        """
+        self.erase()
+        for view in views:
+            if self.states.get(view.folder, "waiting") != view.state:
+                self.states[view.folder] = view.state
+                if view.state != "running" or not self.terminal:
+                    told = "" if view.top1 is None else f", val top-1 {view.top1:.2f} %"
+                    print(f"{view.name}: {view.state}{told}")
+        lines = [line_of(view, time.time()) for view in views if view.state == "running"]
+        lines = [*lines, total_line(views, seconds)]
+        if last:
+            print(lines[-1])
+        elif self.terminal:
+            width = shutil.get_terminal_size().columns - 1
+            print("\n".join(line[:width] for line in lines))
+            self.drawn = len(lines)
+        elif seconds - self.told >= 60:
+            self.told = seconds
+            print("\n".join(lines))
+        sys.stdout.flush()

@@ -1,0 +1,111 @@
+"""The folders of a sweep, named by what defines its jobs, so that they are found again.
+
+    multirun/experiment=quickstart/scheduler=step,seed=0
+             what all jobs share   what this one is
+
+`scheduler` and `seed` always name the job, also where only one is given: so a sweep can be extended
+later. Keys that change where or how a job runs, and not what comes out, name nothing.
+"""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from scripts.resume import ABOUT_THIS_COMMAND, is_override, key_of
+
+NAMES_THE_JOB = ("scheduler", "seed")
+# What may differ between a job that is found and the one that is asked for.
+CHANGES_NO_RESULT = (
+    *(key for key in ABOUT_THIS_COMMAND if key not in ("fork", "fork_at")),
+    "lint",
+    "device",
+    "dataset.root",
+    "dataset.download",
+    "trainer.log_every",
+    "trainer.checkpoint_every",
+    "trainer.keep_last",
+)
+LONGEST = 120  # letters of a name; file systems take 255 bytes
+
+
+def wants_sweep(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for a sweep."""
+    return bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
+
+
+def add_sweep_settings(arguments: Sequence[str]) -> list[str]:
+    """The command line of a sweep, with what Hydra has to know of its jobs put first.
+
+    A job's folder, its log and its .hydra/ are left to the process that trains in it. Which
+    overrides all jobs share is told through a list that Hydra has for names of folders.
+    """
+    first = next((i for i, word in enumerate(arguments) if is_override(word)), len(arguments))
+    shared = [
+        override.key_or_group
+        for override in parse(arguments[first:])
+        if not override.is_sweep_override() and override.key_or_group not in NAMES_THE_JOB
+    ]
+    settings = [
+        "hydra/hydra_logging=none",
+        "hydra/job_logging=none",
+        "hydra.output_subdir=null",
+        f"hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(set(shared)))}]",
+    ]
+    if "hydra/launcher=joblib" in arguments:
+        # Else jobs that turn out to be done already make joblib hand out the others in heaps.
+        settings += ["hydra.launcher.n_jobs='${places:${device}}'", "hydra.launcher.batch_size=1"]
+    return [*arguments[:first], *settings, *arguments[first:]]
+
+
+def parse(words: Iterable[str]) -> list[Override]:
+    """The overrides among the words of a command line, but for those of Hydra itself.
+
+    Of two for one key the last one counts. One that cannot be read is left out: Hydra is about to
+    say what is wrong with it.
+    """
+    parser, found = OverridesParser.create(), dict[str, Override]()
+    for word in words:
+        if is_override(word) and not re.match("hydra[./]", key_of(word) or ""):
+            with contextlib.suppress(HydraException):
+                override = parser.parse_override(word)
+                found[override.get_key_element()] = override
+    return list(found.values())
+
+
+def name_sweep(words: Sequence[str], shared: Sequence[str]) -> str:
+    """The name of what all jobs share, from the overrides of the sweep or of any of its jobs."""
+    kept = [
+        override
+        for override in parse(words)
+        if override.key_or_group in shared and override.key_or_group not in CHANGES_NO_RESULT
+    ]
+    return safe_name(kept) or "default"
+
+
+def name_job(words: Sequence[str], shared: Sequence[str]) -> str:
+    """The name of a job, from its overrides."""
+    kept = [override for override in parse(words) if override.key_or_group not in shared]
+    return safe_name(kept) or "default"
+
+
+def safe_name(overrides: Sequence[Override]) -> str:
+    """KEY=VALUE,KEY=VALUE as the name of a folder, whatever the values hold.
+
+    What is not safe in a path becomes a dash; a hash then tells apart what would be the same.
+    """
+    texts = [f"{o.get_key_element()}={o.get_value_element_as_str()}" for o in overrides]
+    text = ",".join(sorted(texts))
+    safe = re.sub(r"[^\w=.,+-]+", "-", text, flags=re.ASCII)
+    if safe == text and len(text) <= LONGEST:
+        return text
+    return f"{safe[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+OmegaConf.register_new_resolver("name_sweep", name_sweep, replace=True)
+OmegaConf.register_new_resolver("name_job", name_job, replace=True)

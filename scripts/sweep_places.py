@@ -1,0 +1,69 @@
+"""Which core or GPU a job of a parallel sweep has for itself.
+
+OneFlow 0.9.0 computes on one core, so a machine is used well by as many jobs as it has cores. A job
+that stays on its core keeps that core's cache, and none of its threads disturbs another job.
+"""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+VARIABLE = "SWEEP_PLACES"  # tells the launcher's processes what there is
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def list_places(device: str) -> list[str]:
+    """The GPUs ("gpu0", ...) on which jobs would train, else the cores ("core0", ...)."""
+    from engine.runtime import choose_device, flow
+
+    if choose_device(device) == "cpu":
+        return [f"core{number}" for number in sorted(os.sched_getaffinity(0))]
+    names = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    every = [str(number) for number in range(flow.cuda.device_count())]
+    return [f"gpu{name}" for name in (names.split(",") if names else every)]
+
+
+OmegaConf.register_new_resolver("places", lambda device: len(list_places(device)), replace=True)
+
+
+@contextlib.contextmanager
+def own_place() -> Iterator[tuple[str | None, int | None]]:
+    """Hold a place that no other sweep of this user holds: its name, and the file that locks it.
+
+    (None, None) where jobs need no place, or none is free: the system then finds one. A process
+    that inherits the file holds the place too.
+    """
+    for name in filter(None, os.environ.get(VARIABLE, "").split(",")):
+        path = Path(tempfile.gettempdir()) / f"sweep-{os.getuid()}-{name}.lock"
+        file = None
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another job's
+            if file is not None:
+                os.close(file)
+            continue
+        try:
+            yield name, file
+        finally:
+            os.close(file)
+        return
+    yield None, None
+
+
+def environment_of(place: str | None) -> dict[str, str]:
+    """What a job that has a place finds in its environment."""
+    if place is None:
+        return {}
+    gpu = {"CUDA_VISIBLE_DEVICES": place[3:]} if place.startswith("gpu") else {}
+    return dict.fromkeys(THREADS, "1") | gpu
+
+
+def cores_of(place: str | None) -> set[int] | None:
+    """The cores on which a job with this place stays; None: on any."""
+    return {int(place[4:])} if place and place.startswith("core") else None
