@@ -61,6 +61,7 @@ def train(config: DictConfig) -> float | None:
 
     if config.dry_run:
         raise ValueError("dry_run=true lists the jobs of a sweep: add -m, or leave it out.")
+    OmegaConf.resolve(config)  # a part that is built from its node alone has no ${...} to follow
     check_settings(config)
     horizon = build_horizon(config)
 

@@ -189,9 +189,8 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def save_config(config: DictConfig, overrides: Sequence[str], folder: Path) -> None:
-    """Keep the config of a run, with values in place of ${...}, for when it is resumed."""
-    values = OmegaConf.to_container(config, resolve=True)
-    kept = OmegaConf.merge(values, {"resume": None, "allow_targets": []})
+    """Keep the config of a run, resolved, for the next time that it is resumed."""
+    kept = OmegaConf.merge(config, {"resume": None, "allow_targets": []})
     words = [word for word in overrides if key_of(word) not in ("resume", "allow_targets")]
     for name, content in (("config", kept), ("overrides", OmegaConf.create(words))):
         path = folder / ".hydra" / f"{name}.yaml"

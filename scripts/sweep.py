@@ -106,7 +106,7 @@ class Sweep:
         failed = [view for view in views if view.state in ("failed", "running")]
         for view in failed:
             print(f"\nfailed: {view.name}{view.reason}")
-            print("".join(f"    {line}\n" for line in tail(view.folder)), end="")
+            print("".join(f"    {line}\n" for line in tail(view)), end="")
             print(f"  repeat it alone: {spell(*view.overrides)}")
         if number := read_stop(self.folder):
             print("\nStopped. The same command goes on where it was.")

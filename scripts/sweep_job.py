@@ -181,12 +181,8 @@ def train_apart(job: Job, stop: Callable[[], int]) -> int:
     if job.state == "new":
         clear(job.folder)
     with own_place() as (place, lock), (job.folder / "train.log").open("ab") as log:
-        record: dict[str, Any] = {
-            "state": "running",
-            "first_step": job.step,
-            "started": time.time(),
-        }
-        record["place"] = place
+        record: dict[str, Any] = {"place": place, "first_step": job.step, "log_bytes": log.tell()}
+        record |= {"state": "running", "started": time.time()}
         write_record(job.folder, record)
         process = subprocess.Popen(
             [sys.executable, str(TRAIN), *job.command],

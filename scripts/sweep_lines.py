@@ -31,6 +31,7 @@ class View:
         top1: its last validation accuracy in percent, if there is one.
         started: when, in seconds since 1970.
         code: exit code of its process.
+        log_bytes: what its log held before.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class View:
     top1: float | None = None
     started: float = 0.0
     code: int = 0
+    log_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -110,6 +112,7 @@ def view_of(
         evaluation.get("val/top1"),
         record["started"],
         record.get("code", 0),
+        record.get("log_bytes", 0),
     )
 
 
@@ -127,12 +130,13 @@ def last_evaluation(folder: Path) -> dict:
     return {}
 
 
-def tail(folder: Path, count: int = 5) -> list[str]:
-    """The last lines of a job's log."""
+def tail(view: View, count: int = 5) -> list[str]:
+    """The last lines that a job has left in its log."""
     try:
-        return (folder / "train.log").read_text(errors="replace").splitlines()[-count:]
+        content = (view.folder / "train.log").read_bytes()[view.log_bytes :]
     except OSError:
         return []
+    return content.decode(errors="replace").splitlines()[-count:]
 
 
 def line_of(view: View, now: float) -> str:
