@@ -72,7 +72,7 @@ def write_report(
     comparisons = [compare_condition(part, reference, accuracies) for part in conditions]
     sections, files = write_files(out, comparisons, runs)
     write_groups(out, comparisons)
-    rates, alarms = tell_rates([run for run in runs if not run.problem])
+    rates, alarms = tell_rates(runs)
     said = [
         f"{section.title}: {sentence}" if section.title else sentence
         for section in sections

@@ -1,5 +1,6 @@
 """The report's pictures: still, of one hue beside grays, with a text on every point."""
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,12 +9,14 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import vl_convert
+from PIL import Image
 
 from scripts.comparison.curves import Band, Panel, thin
 from scripts.comparison.statistics import Difference
 
 # Okabe and Ito's blue and vermilion: told apart by color-blind readers, and by their dashes.
 OWN, REFERENCE, OTHERS, INK, RULE = "#0072B2", "#D55E00", "#C8C8C8", "#222222", "#E4E4E4"
+GRAY = "#777777"  # of what is read, beside what only lies behind
 WIDTH, RATES, ACCURACY, ROW = 290, 46, 150, 24
 LONGEST_LABEL = 42  # characters
 CONFIG = {
@@ -33,7 +36,7 @@ CONFIG = {
     "title": {"color": INK, "fontSize": 13, "anchor": "start", "offset": 6},
 }
 # What a marked point of vl-convert's SVG looks like; a <title> in it is what a browser shows.
-MARKED = re.compile(r'<path aria-label="(?P<text>[^"]*)"(?P<rest>[^>]*)></path>')
+MARKED = re.compile(r'<path aria-label="(?P<text>[^"]*)"(?P<rest>[^>]*)/>')
 
 
 def short(label: str) -> str:
@@ -100,7 +103,7 @@ def _dots(
     axis = alt.Axis(tickCount=6, labelOverlap="greedy")
     scale = alt.Scale(zero=False, nice=True, padding=6)
     size = {"width": 340, "height": ROW * max(1, len(order))}
-    points = alt.Chart(_data(runs)).mark_point(color="#777777", size=28, strokeWidth=1)
+    points = alt.Chart(_data(runs)).mark_point(color=GRAY, size=28, strokeWidth=1)
     points = points.encode(alt.X("value:Q", title=title, scale=scale, axis=axis), rows, **_told())
     bars = alt.Chart(_data([row for row in means if row["low"] is not None]))
     bars = bars.mark_rule(color=OWN, strokeWidth=2, aria=False).encode(
@@ -200,19 +203,26 @@ def draw_budgets(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> alt
         values=sorted({row["budget"] for row in rows}), format="~g", grid=False
     )
     y = alt.Y("mean:Q", title="test top-1, %", scale=alt.Scale(zero=False))
-    chosen = alt.condition(alt.FieldOneOfPredicate("label", list(names)), alt.value(OWN), OTHERS_)
-    base = alt.Chart(_data(rows)).encode(x, y, detail="label:N", color=chosen)
-    ends = alt.Chart(_data([row for row in rows if row["budget"] == last])).mark_text(
-        align="left", dx=8, fontSize=11
+    chosen = alt.condition(
+        alt.FieldOneOfPredicate("label", list(names)), alt.value(OWN), alt.value(GRAY)
     )
-    text = ends.encode(x, y, text="label:N", color=chosen)
+    base = alt.Chart(_data(rows)).encode(x, y, detail="label:N", color=chosen)
+    ends = _apart([row for row in rows if row["budget"] == last], [row["mean"] for row in rows])
+    text = alt.Chart(_data(ends)).mark_text(align="left", dx=8, fontSize=11, aria=False)
+    text = text.encode(x, y, text="short:N", color=chosen)
     dots = base.mark_point(filled=True, size=40, opacity=1).encode(**_told())
     return (base.mark_line(strokeWidth=1.6, aria=False) + dots + text).properties(
-        width=460, height=300
+        width=440, height=300
     )
 
 
-OTHERS_ = alt.value("#9A9A9A")
+def _apart(rows: Sequence[Mapping[str, Any]], heights: Sequence[float]) -> list[dict[str, Any]]:
+    """Labels at the ends of lines, moved up where one would be written over another."""
+    gap, place, moved = 0.045 * (max(heights) - min(heights)), -np.inf, []
+    for row in sorted(rows, key=lambda row: row["mean"]):
+        place = max(row["mean"], place + gap)
+        moved.append({**row, "mean": place, "short": short(row["label"])})
+    return moved
 
 
 def _told() -> dict[str, Any]:
@@ -231,23 +241,29 @@ def _data(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=None if rows else ["step"])
 
 
-def to_svg(chart: alt.TopLevelMixin) -> str:
-    """The picture as SVG, with its points' texts as tooltips."""
-    svg = vl_convert.vegalite_to_svg(_specify(chart), vl_version="6.4")
-    return MARKED.sub(r"<path\g<rest>><title>\g<text></title></path>", svg)
-
-
-def to_png(chart: alt.TopLevelMixin) -> bytes:
-    """The picture as PNG, half as large again: sharp on most screens."""
-    return vl_convert.vegalite_to_png(_specify(chart), vl_version="6.4", scale=1.5)
-
-
-def _specify(chart: alt.TopLevelMixin) -> dict[str, Any]:
+def specify(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """The chart as Vega-Lite; its data, thousands of rows, need no check against a schema."""
     with alt.data_transformers.enable("default", max_rows=None):
         return chart.configure(**CONFIG).to_dict(validate=False)
 
 
-def arrange_panels(panels: Sequence[alt.VConcatChart]) -> alt.ConcatChart:
-    """All panels in one picture."""
-    return alt.concat(*panels, columns=3, spacing=24)
+def arrange_panels(panels: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All panels in one picture; put together here, for Altair would copy all data many times."""
+    shared = {key: panels[0][key] for key in ("$schema", "config")}
+    datasets = {name: rows for panel in panels for name, rows in panel["datasets"].items()}
+    parts = [{"vconcat": panel["vconcat"], "spacing": panel["spacing"]} for panel in panels]
+    return shared | {"datasets": datasets, "concat": parts, "columns": 3, "spacing": 24}
+
+
+def to_svg(specification: dict[str, Any]) -> str:
+    """The picture as SVG, with its points' texts as tooltips."""
+    svg = vl_convert.vegalite_to_svg(specification, vl_version="6.4")
+    return MARKED.sub(r"<path\g<rest>><title>\g<text></title></path>", svg)
+
+
+def to_png(specification: dict[str, Any]) -> bytes:
+    """The picture as PNG, half as large again, with few colors: it has few."""
+    png = vl_convert.vegalite_to_png(specification, vl_version="6.4", scale=1.5)
+    packed = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(64).save(packed, "png", optimize=True)
+    return packed.getvalue()

@@ -87,7 +87,8 @@ def thin(band: Band, most: int) -> Band:
 
 
 def rates_told(runs: Sequence[Run]) -> tuple[int, int, int]:
-    """Steps whose rates were as previewed, steps compared, and runs that do not say."""
+    """Steps whose rates were as previewed, steps compared, and complete runs that do not say."""
     checks = [run.summary["lr_check"] for run in runs if "lr_check" in run.summary]
     steps = sum(check["steps"] for check in checks)
-    return steps - sum(check["mismatches"] for check in checks), steps, len(runs) - len(checks)
+    silent = sum("lr_check" not in run.summary and not run.problem for run in runs)
+    return steps - sum(check["mismatches"] for check in checks), steps, silent

@@ -39,7 +39,7 @@ class Section:
     results: list[dict[str, str]]
     differences: list[dict[str, str]]
     speed: list[dict[str, str]]
-    pictures: dict[str, Any] = field(default_factory=dict)  # altair charts by name
+    pictures: dict[str, Any] = field(default_factory=dict)  # Vega-Lite by name
     panels: list[Any] = field(default_factory=list)
 
 
@@ -63,14 +63,15 @@ def build_section(comparison: Comparison) -> Section:
         speed=tables.speed_rows(comparison),
     )
     if comparison.results:
-        section.pictures["results"] = draw_results(comparison)
+        section.pictures["results"] = charts.specify(draw_results(comparison))
     if any(d.n > 1 for d in comparison.differences.values()):
-        section.pictures["differences"] = charts.draw_differences(
-            comparison.differences, comparison.reference
-        )
+        drawn = charts.draw_differences(comparison.differences, comparison.reference)
+        section.pictures["differences"] = charts.specify(drawn)
     panels = [build_panel(s, tables.tell(s.differs)) for s in comparison.schedules if s.runs]
     panels = [panel for panel in panels if panel.val or panel.rates]
-    section.panels = [charts.draw_panel(panel, panels, comparison.reference) for panel in panels]
+    section.panels = [
+        charts.specify(charts.draw_panel(panel, panels, comparison.reference)) for panel in panels
+    ]
     return section
 
 
@@ -103,7 +104,7 @@ def build_budgets(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
         picture = None
         if rows and all(type(row["budget"]) is int for row in rows):
             best = list(members[-1].results)[:MOST_IN_COLOR]
-            picture = charts.draw_budgets(rows, best)
+            picture = charts.specify(charts.draw_budgets(rows, best))
         found.append({"rows": tables.budget_rows(members), "picture": picture})
     return found
 
@@ -113,12 +114,11 @@ def write_files(
 ) -> tuple[list[Section], list[Path]]:
     """Write report.html, report.md with its pictures, and results.csv."""
     sections = build_sections(comparisons)
-    sound = [run for run in runs if not run.problem]
-    rates, alarms = sentences.tell_rates(sound)
+    rates, alarms = sentences.tell_rates(runs)
     context = {
         "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "runs": len(runs),
-        "sound": len(sound),
+        "sound": sum(not run.problem for run in runs),
         "rates": rates,
         "alarms": alarms,
         "sections": sections,

@@ -98,7 +98,7 @@ def read_run(folder: Path) -> Run:
         run.problem = _judge(run)
     except (ValueError, OSError, ArithmeticError) as error:
         run.status = "unreadable"
-        run.problem = clean(str(error).replace(f"{folder}/", ""))
+        run.problem = clean(str(error).replace(f"{folder}/", "").replace(str(folder), "it"))
     return run
 
 
@@ -106,11 +106,10 @@ def _judge(run: Run) -> str:
     """Why a run enters no statistics; empty where it does."""
     if run.status != "completed":
         made = max([*run.rates, -1]) + 1
-        told = last_words(run.folder)
         if run.status == "unfinished":
-            started = f"after step {made} at the latest" if made else "before its first step"
-            told = told or f"no summary.json: it still runs, or was killed {started}"
-        return told or f"{run.status} after step {made}"
+            cut = f"no summary.json: it still runs, or was killed; {made} steps are recorded"
+            return last_words(run.folder) or cut
+        return last_words(run.folder) or f"{run.status} after {made} steps"
     if "test_top1" not in run.summary:
         return "it is completed, but summary.json has no test_top1 between 0 and 100"
     return ""

@@ -6,7 +6,7 @@ import numpy as np
 
 from scripts.comparison.curves import rates_told
 from scripts.comparison.runs import Run
-from scripts.comparison.settings import CONDITIONS, Condition, differing_keys, tell
+from scripts.comparison.settings import CONDITIONS, Condition, differing_keys
 from scripts.comparison.statistics import Difference
 from scripts.comparison.tables import NO_LUCK, Comparison, interval, signed
 
@@ -77,6 +77,9 @@ def second(difference: Difference) -> str:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader of one condition's tables must know."""
     found = []
+    reference = {s.label: s for s in comparison.condition.schedules}.get(comparison.reference)
+    if reference and reference.scheduler == "none" and len(comparison.results) > 1:
+        found.append(f"{reference.label}, the reference, is the fixed rate: no schedule at all.")
     partial = {
         label: d
         for label, d in comparison.differences.items()
@@ -118,7 +121,7 @@ def tell_rates(runs: Sequence[Run]) -> tuple[str, list[str]]:
     matching, steps, silent = rates_told(runs)
     line = f"Learning rates as previewed: {matching:,} of {steps:,} steps."
     if silent:
-        line += f" {silent} of {len(runs)} runs do not say."
+        line += f" {silent} complete runs do not say."
     alarms = []
     for run in runs:
         check = run.summary.get("lr_check", {})
@@ -149,7 +152,7 @@ def provenance(runs: Sequence[Run]) -> list[tuple[str, str]]:
         ("epochs", told([str(s.get("epochs")) for s in settings])),
         ("batch size", told([str(s.get("batch_size")) for s in settings])),
         ("versions", told(versions)),
-        ("device", told([tell({"device": s.get("device")}) for s in settings])),
+        ("device", told([str(s["device"]) for s in settings if s.get("device")])),
         ("hardware", told([run.summary["hardware"] for run in runs if "hardware" in run.summary])),
         ("seconds in all", f"{sum(run.summary.get('seconds', 0) for run in runs):,.0f}"),
     ]
