@@ -1,10 +1,11 @@
 """What a run folder tells of its learning rates: the configuration, the metrics, the rates."""
 
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from scripts.event_files import read_scalars
 
 
 def read_objects(path: Path, texts: Callable[[str], list[str]]) -> list[dict[str, Any]]:
@@ -53,20 +54,12 @@ def read_applied(folder: Path) -> list[dict[int, float]]:
 
     Raises:
         FileNotFoundError: the folder has no event file with such rates.
-        ValueError: TensorBoard cannot read the event files.
+        ValueError: an event file is damaged.
     """
-    # TensorBoard takes its time to be imported.
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    logging.getLogger("tensorboard").setLevel(logging.WARNING)
+    curves = read_scalars(folder, lambda tag: tag.startswith("lr/group"))
     groups: list[dict[int, float]] = []
-    if any(folder.glob("events.out.tfevents.*")):
-        try:
-            events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-        except Exception as error:  # a damaged event file fails in many ways; all mean the same
-            raise ValueError(f"The event files in {folder} are damaged: {error!s:.200}.") from error
-        while (tag := f"lr/group{len(groups)}") in events.Tags()["scalars"]:
-            groups.append({event.step: event.value for event in events.Scalars(tag)})
+    while (tag := f"lr/group{len(groups)}") in curves:
+        groups.append(curves[tag])
     if not groups:
         raise FileNotFoundError(f"{folder} has no event file with learning rates (lr/group0).")
     return groups

@@ -1,0 +1,136 @@
+"""Compare runs: which schedule, by how much, and is it more than luck.
+
+    python -m scripts.compare multirun/2024-05-01_12-00-00
+    python -m scripts.compare RUN RUN RUN --out report --reference step --accuracies 20,30
+    python -m scripts.compare multirun/TUNING --best optimizer.lr
+
+Reads run folders, and folders with run folders at any depth; trains nothing. Writes `report.html`
+(one file), `report.md` with its pictures, `results.csv` and `groups/` (curves for TensorBoard).
+`docs/compare.md` says how to read the report.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.comparison.runs import Run, find_runs, read_run
+from scripts.comparison.settings import arrange
+
+MOST_SENTENCES = 12
+
+
+@dataclass
+class Report:
+    """What was written, and what it says in short.
+
+    Attributes:
+        html: the report.
+        files: all files that were written.
+        sentences: one per comparison.
+        alarms: runs whose rates were not those of their preview.
+        rates: how many rates were as previewed.
+        lost: the runs that do not count, each with its `problem`.
+    """
+
+    html: Path
+    files: list[Path]
+    sentences: list[str]
+    alarms: list[str]
+    rates: str
+    lost: list[Run]
+
+
+def write_report(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    reference: str | None = None,
+    accuracies: Sequence[float] = (),
+) -> Report:
+    """Write the report on the runs in these folders.
+
+    Args:
+        folders: run folders, or folders that have some in them.
+        out: where to write; by default the folder, or where several have their common parent.
+        reference: the schedule that the others are compared with.
+        accuracies: in percent, for the table of steps; chosen from the data by default.
+
+    Raises:
+        FileNotFoundError: a folder does not exist or has no run in it.
+        ValueError: the reference is none of the schedules.
+    """
+    from scripts.comparison.group_curves import write_groups
+    from scripts.comparison.report import write_files
+    from scripts.comparison.sentences import tell_rates
+    from scripts.comparison.tables import compare_condition
+
+    runs = [read_run(folder) for folder in find_runs(folders)]
+    out = out or common_folder(folders)
+    conditions = arrange(runs)
+    comparisons = [compare_condition(part, reference, accuracies) for part in conditions]
+    sections, files = write_files(out, comparisons, runs)
+    write_groups(out, comparisons)
+    rates, alarms = tell_rates(runs)
+    said = [
+        f"{section.title}: {sentence}" if section.title else sentence
+        for section in sections
+        for sentence in section.sentences
+    ]
+    return Report(files[0], files, said, alarms, rates, [run for run in runs if run.problem])
+
+
+def common_folder(folders: Sequence[Path]) -> Path:
+    """The folder, or the nearest that holds them all."""
+    return Path(os.path.commonpath([folder.resolve() for folder in folders]))
+
+
+def main() -> None:
+    """Read the command line, write the report, say what it says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.compare", description="Compare runs: a report from run folders."
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--out", type=Path, help="where to write; default: beside the runs")
+    parser.add_argument("--reference", help="compare with this schedule; default: none, else step")
+    parser.add_argument(
+        "--accuracies", type=_percents, default=(), help="of the table of steps, as 20,30"
+    )
+    parser.add_argument("--best", metavar="KEY", help="only print the best value per scheduler")
+    options = parser.parse_args()
+    try:
+        if options.best:
+            from scripts.comparison.tuning import choose_best
+
+            runs = [read_run(folder) for folder in find_runs(options.folders)]
+            print(choose_best(runs, options.best))
+            return
+        report = write_report(options.folders, options.out, options.reference, options.accuracies)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print("\n".join(tell(report)))
+
+
+def tell(report: Report) -> list[str]:
+    """The report in short, for the screen."""
+    lines = report.sentences[:MOST_SENTENCES]
+    if len(report.sentences) > MOST_SENTENCES:
+        lines.append(f"... and {len(report.sentences) - MOST_SENTENCES} more in the report")
+    for run in report.lost[:MOST_SENTENCES]:
+        lines.append(f"does not count: {run.folder.name} ({run.status}): {run.problem}")
+    if len(report.lost) > MOST_SENTENCES:
+        lines.append(f"... and {len(report.lost) - MOST_SENTENCES} more that do not count")
+    lines += [f"ALARM: {alarm}" for alarm in report.alarms]
+    return [*lines, report.rates, f"report: {os.path.relpath(report.html)}"]
+
+
+def _percents(text: str) -> list[float]:
+    values = [float(word) for word in text.split(",")]
+    if not all(0 < value <= 100 for value in values):
+        raise ValueError
+    return sorted(set(values))
+
+
+if __name__ == "__main__":
+    main()

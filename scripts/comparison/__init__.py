@@ -1,0 +1,1 @@
+"""The parts of `python -m scripts.compare`. They read files only: no OneFlow, no engine."""

@@ -1,0 +1,170 @@
+"""Which runs belong together: schedules (runs that differ in their seed alone) under conditions."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.comparison.runs import Run, clean
+
+# What changes nothing about what a run computes, or names where it came from.
+NO_MATTER = {
+    "seed",
+    "device",
+    "resume",
+    "fork",
+    "lint",
+    "allow_targets",
+    "dataset.root",
+    "dataset.download",
+    "trainer.log_every",
+    "trainer.checkpoint_every",
+    "trainer.keep_last",
+}
+# Runs that differ in these answer different questions: they get tables of their own.
+CONDITIONS = ("dataset.", "model.", "batch_size", "epochs", "max_steps")
+BUDGET = ("epochs", "max_steps")
+
+
+@dataclass
+class Schedule:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        runs: the sound ones by seed.
+        lost: those with a problem.
+        differs: the keys in which this schedule differs from others, that its label does not tell.
+    """
+
+    label: str
+    scheduler: str
+    settings: dict[str, Any]
+    runs: dict[int, Run] = field(default_factory=dict)
+    lost: list[Run] = field(default_factory=list)
+    differs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Condition:
+    """Schedules that were run with the same data, net, batch size and budget."""
+
+    title: str
+    settings: dict[str, Any]
+    schedules: list[Schedule]
+
+
+def arrange(runs: Iterable[Run]) -> list[Condition]:
+    """Sort runs into conditions and schedules.
+
+    Of two sound runs with the same configuration and seed, which are one and the same experiment,
+    the one read last counts; the other gets a problem that says so.
+    """
+    schedules: dict[str, Schedule] = {}
+    for run in runs:
+        if run.status == "unreadable":
+            continue
+        settings = {key: value for key, value in run.settings.items() if key not in NO_MATTER}
+        identity = json.dumps([run.scheduler, settings], sort_keys=True)
+        schedule = schedules.setdefault(identity, Schedule("", run.scheduler, settings))
+        if run.problem:
+            schedule.lost.append(run)
+            continue
+        if older := schedule.runs.get(run.seed):
+            older.problem = f"the same configuration and seed as {run.folder.name}, which counts"
+            schedule.lost.append(older)
+        schedule.runs[run.seed] = run
+    conditions = _split(list(schedules.values()))
+    for condition in conditions:
+        _name_schedules(condition)
+    return conditions
+
+
+def _split(schedules: Sequence[Schedule]) -> list[Condition]:
+    """By condition, unless each had only one schedule: then they are compared with each other."""
+    parts: dict[str, list[Schedule]] = defaultdict(list)
+    for schedule in schedules:
+        parts[json.dumps(_conditions(schedule), sort_keys=True)].append(schedule)
+    if all(len(part) == 1 for part in parts.values()):
+        return [Condition("", {}, list(schedules))] if schedules else []
+    all_conditions = [_conditions(part[0]) for part in parts.values()]
+    varied = differing_keys(all_conditions)
+    conditions = [
+        Condition(tell({key: chosen.get(key) for key in varied}), chosen, part)
+        for chosen, part in zip(all_conditions, parts.values(), strict=True)
+    ]
+    return sorted(conditions, key=lambda part: [_order(part.settings.get(key)) for key in varied])
+
+
+def _conditions(schedule: Schedule) -> dict[str, Any]:
+    return {key: value for key, value in schedule.settings.items() if key.startswith(CONDITIONS)}
+
+
+def _order(value: object) -> tuple[int, float, str]:
+    """Numbers by size, before texts; nothing (no limit) last."""
+    if isinstance(value, int | float):
+        return 0, float(value), ""
+    return 1 + (value is None), 0.0, str(value)
+
+
+def _name_schedules(condition: Condition) -> None:
+    """A label for each: the scheduler, and the keys in which it differs from others of that name.
+
+    They are sorted by label.
+    """
+    others = differing_keys([schedule.settings for schedule in condition.schedules])
+    of_name: dict[str, list[Schedule]] = defaultdict(list)
+    for schedule in condition.schedules:
+        of_name[schedule.scheduler].append(schedule)
+    used: set[str] = set()
+    for name, members in of_name.items():
+        keys = differing_keys([member.settings for member in members])
+        for schedule in members:
+            told = {key: schedule.settings.get(key) for key in keys}
+            label = clean(f"{name} ({tell(told)})" if told else name)
+            while label in used:  # only where a text was cut
+                label += "'"
+            used.add(label)
+            schedule.label = label
+            schedule.differs = {
+                key: schedule.settings.get(key)
+                for key in others
+                if key not in keys and not key.startswith("scheduler.")
+            }
+    condition.schedules.sort(key=lambda schedule: _label_order(schedule, of_name))
+
+
+def _label_order(schedule: Schedule, of_name: dict[str, list[Schedule]]) -> list[Any]:
+    keys = differing_keys([member.settings for member in of_name[schedule.scheduler]])
+    return [schedule.scheduler, *(_order(schedule.settings.get(key)) for key in keys)]
+
+
+def differing_keys(settings: Sequence[dict[str, Any]]) -> list[str]:
+    """The keys that have not the same value in all of these."""
+    keys = dict.fromkeys(key for chosen in settings for key in chosen)
+    return [key for key in keys if len({_same(chosen.get(key)) for chosen in settings}) > 1]
+
+
+def _same(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def tell(settings: dict[str, Any]) -> str:
+    """As on a command line; a schedule's own arguments without `scheduler.`.
+
+    >>> tell({"scheduler.gamma": 0.1, "optimizer.lr": 0.2})
+    'gamma=0.1, optimizer.lr=0.2'
+    """
+    return ", ".join(
+        f"{key.removeprefix('scheduler.')}={'null' if value is None else value}"
+        for key, value in settings.items()
+    )
+
+
+def budgets(conditions: Sequence[Condition]) -> list[list[Condition]]:
+    """Conditions that differ in the length of the run alone, each list from short to long."""
+    families: dict[str, list[Condition]] = defaultdict(list)
+    for condition in conditions:
+        rest = {key: value for key, value in condition.settings.items() if key not in BUDGET}
+        families[json.dumps(rest, sort_keys=True)].append(condition)
+    return [family for family in families.values() if len(family) > 1]

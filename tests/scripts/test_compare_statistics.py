@@ -1,0 +1,198 @@
+"""The statistics of a comparison, against scipy, tables and worked examples."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scripts.comparison.sentences import compare_in_words
+from scripts.comparison.statistics import (
+    FEWEST_FOR_BOOTSTRAP,
+    area,
+    bootstrap_interval,
+    compare,
+    correct,
+    effect_size,
+    mean_interval,
+    mean_ranks,
+    steps_to,
+)
+from scripts.comparison.tables import choose_accuracies, tell_p, tell_steps, with_interval
+
+
+def by_seed(values):
+    return dict(enumerate(values))
+
+
+def corrected(results, reference="none"):
+    differences = compare({name: by_seed(v) for name, v in results.items()}, reference)
+    correct(list(differences.values()))
+    return differences
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # t(2) = 4.3027, s = 1, s / sqrt(3) = 0.57735
+        ([1.0, 2.0, 3.0], (2.0, 2 - 2.48414, 2 + 2.48414)),
+        # t(1) = 12.7062, s = sqrt(2) / 2, s / sqrt(2) = 0.5
+        ([1.0, 2.0], (1.5, 1.5 - 6.3531, 1.5 + 6.3531)),
+        ([5.0], (5.0, np.nan, np.nan)),
+        ([], (np.nan, np.nan, np.nan)),
+    ],
+)
+def test_the_mean_and_its_t_interval(values, expected):
+    assert mean_interval(values) == pytest.approx(expected, abs=1e-4, nan_ok=True)
+
+
+def test_one_comparison_is_scipys_paired_t_test():
+    none, step = [30.1, 30.9, 29.8, 30.3, 30.6], [31.0, 31.5, 31.1, 31.0, 31.9]
+    found = corrected({"none": none, "step": step})["step"]
+    expected = stats.ttest_rel(step, none)
+    interval = expected.confidence_interval(0.95)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.mean == pytest.approx(0.96)
+    assert found.shown
+
+
+def test_holms_correction_and_the_levels_of_its_intervals():
+    """Three p-values: the smallest is multiplied by 3, the next by 2; it stops at the second."""
+    none = [30.0, 31.0, 32.0, 33.0, 34.0]
+    results = {
+        "none": none,
+        "a": np.add(none, [1.0, 1.1, 0.9, 1.05, 0.95]),
+        "b": np.add(none, [1.0, 0.2, 0.8, 0.1, 0.6]),
+        "c": np.add(none, [1.0, -1.0, 0.5, -0.4, 0.1]),
+    }
+    found = corrected(results)
+    alone = {name: stats.ttest_rel(results[name], none).pvalue for name in "abc"}
+    assert alone["a"] < 0.001 and 0.025 < alone["b"] < 0.05 < alone["c"]
+    assert found["a"].p == pytest.approx(3 * alone["a"])
+    assert found["b"].p == pytest.approx(2 * alone["b"])
+    assert found["c"].p == pytest.approx(alone["c"])
+    for name, level in (("a", 1 - 0.05 / 3), ("b", 1 - 0.05 / 2), ("c", 1 - 0.05 / 2)):
+        interval = stats.ttest_rel(results[name], none).confidence_interval(level)
+        assert (found[name].low, found[name].high) == pytest.approx((interval.low, interval.high))
+    assert [found[name].shown for name in "abc"] == [True, False, False]
+
+
+def make_studies(studies, schedules=6, seeds=4, planted=0.0):
+    """Results of made-up studies: seeds are luckier than others for all, and each run by itself."""
+    random = np.random.default_rng(7)
+    for _ in range(studies):
+        shared = random.normal(0, 0.6, seeds)
+        results = {"none": 30 + shared + random.normal(0, 0.3, seeds)}
+        for k in range(schedules):
+            own = random.normal(planted if k == 0 else 0.0, 0.3, seeds)
+            results[f"schedule {k}"] = 30 + shared + own
+        yield corrected(results)
+
+
+def test_a_planted_difference_is_found():
+    found = [study["schedule 0"].shown for study in make_studies(50, seeds=5, planted=3.0)]
+    assert sum(found) >= 48
+
+
+def test_false_positives_over_null_studies_stay_within_the_level():
+    """200 studies, no difference in any: at 5 % each, 18 or more have a probability of 1 %."""
+    wrong = sum(any(d.shown for d in study.values()) for study in make_studies(200))
+    assert stats.binom.sf(17, 200, 0.05) < 0.02
+    assert wrong <= 17
+
+
+def test_sentence_interval_and_p_value_never_contradict_each_other():
+    count = {"better": 0, "no difference": 0, "worse": 0}
+    for planted in (-1.2, 0.0, 0.8, 1.5):
+        for study in make_studies(30, schedules=4, seeds=5, planted=planted):
+            for label, difference in study.items():
+                sentence = compare_in_words(label, "none", difference)
+                shown = "is better than" in sentence or "is worse than" in sentence
+                assert shown == (difference.p <= 0.05)
+                assert shown == (not difference.low <= 0 <= difference.high)
+                assert ("better" in sentence) == (difference.low > 0)
+                assert ("worse" in sentence) == (difference.high < 0)
+                assert ("no difference shown" in sentence) != shown
+                for word in count:
+                    count[word] += word in sentence
+    assert all(count.values())
+
+
+@pytest.mark.parametrize(
+    ("none", "step", "words"),
+    [
+        ([30.0], [31.0], "one seed that both have: no statement about luck is possible"),
+        ([30.0, 31.0], [30.0, 31.0], "reached the same in each of 2 seeds"),
+        ([30.0, 31.0], [30.5, 31.5], "differences without any spread cannot be tested"),
+        ([30.0, 31.0], [30.5, 32.0], "no difference shown"),
+    ],
+)
+def test_what_cannot_be_tested_is_called_that(none, step, words):
+    found = corrected({"none": none, "step": step})["step"]
+    assert words in compare_in_words("step", "none", found)
+    assert not found.shown
+
+
+def test_only_seeds_that_both_have_are_paired():
+    results = {"none": {0: 30.0, 1: 31.0, 2: 30.0}, "step": {1: 32.0, 2: 31.5, 7: 90.0}}
+    found = compare(results, "none")["step"]
+    assert found.seeds == [1, 2]
+    assert found.values.tolist() == [1.0, 1.5]
+    apart = compare({"none": {0: 30.0}, "step": {1: 31.0}}, "none")["step"]
+    assert "no seed in common" in compare_in_words("step", "none", apart)
+
+
+@pytest.mark.parametrize(
+    ("n", "factor"),  # Hedges and Olkin 1985, table 2: J of n - 1 degrees of freedom
+    [(3, 0.5642), (4, 0.7236), (5, 0.7979), (11, 0.9228)],
+)
+def test_the_effect_size_has_hedges_correction(n, factor):
+    values = np.arange(n) + 1.0
+    assert effect_size(values) == pytest.approx(
+        factor * values.mean() / values.std(ddof=1), rel=1e-3
+    )
+    assert np.isnan(effect_size(np.array([1.0, 2.0])))
+
+
+def test_a_bootstrap_interval_appears_with_enough_seeds_only():
+    random = np.random.default_rng(0)
+    none = random.normal(30, 1, FEWEST_FOR_BOOTSTRAP)
+    step = none + random.normal(1, 0.3, FEWEST_FOR_BOOTSTRAP)
+    found = corrected({"none": none, "step": step})["step"]
+    assert found.bootstrap == bootstrap_interval(found.values, 0.95)
+    assert found.low < found.bootstrap[0] < found.bootstrap[1] < found.high  # too narrow, as known
+    assert corrected({"none": none[:-1], "step": step[:-1]})["step"].bootstrap is None
+
+
+def test_mean_ranks_count_from_the_best_within_a_seed():
+    results = {"a": {0: 3.0, 1: 1.0, 5: 0.0}, "b": {0: 2.0, 1: 1.0}, "c": {0: 1.0, 1: 2.0}}
+    ranks, seeds = mean_ranks(results)  # seed 0: 1 2 3; seed 1: 2.5 2.5 1
+    assert (ranks, seeds) == ({"a": 1.75, "b": 2.25, "c": 2.0}, [0, 1])
+    assert mean_ranks({"a": {0: 1.0}, "b": {1: 1.0}}) == ({}, [])
+
+
+def test_area_and_steps_of_a_curve():
+    curve = {100: 0.0, 200: 10.0, 400: 10.0}  # triangle 500, rectangle 2000, over 300
+    assert area(curve) == pytest.approx(2500 / 300)
+    assert [steps_to(curve, x) for x in (0.0, 0.1, 10.0, 10.1)] == [100, 200, 200, None]
+    assert [tell_steps(x) for x in ([100, 200], [100, None], [None])] == ["150", "1 of 2 runs", "–"]
+    assert choose_accuracies([]) == []
+
+
+@pytest.mark.parametrize(
+    ("p", "told"),
+    [
+        (0.0002, "< 0.001"),
+        (0.0496, "0.04960"),
+        (0.0503, "0.05030"),
+        (0.051, "0.051"),
+        (1.0, "1.000"),
+    ],
+)
+def test_a_p_value_near_the_level_is_not_rounded_to_it(p, told):
+    assert tell_p(p) == told
+
+
+def test_a_mean_is_told_with_its_interval():
+    assert with_interval([1.0, 2.0, 3.0]) == "2.00 ± 2.48"
+    assert with_interval([2.0]) == "2.00"
+    assert with_interval([]) == "–"
