@@ -141,9 +141,16 @@ def check_schedule(config: DictConfig, horizon: "Horizon") -> None:
 
 
 def build_trainer(
-    config: DictConfig, horizon: "Horizon", device: str, interruption: "Interruption"
+    config: DictConfig,
+    horizon: "Horizon",
+    device: str,
+    interruption: "Interruption",
+    recorder: Any = None,
 ) -> "Trainer":
-    """Build every part of a run, from the data to the trainer."""
+    """Build every part of a run, from the data to the trainer.
+
+    Without a recorder there will be one that writes to the run folder.
+    """
     import oneflow as flow
 
     from data import BatchLoader, build_dataset
@@ -177,7 +184,7 @@ def build_trainer(
         optimizer,
         scheduler,
         loaders,
-        Recorder(folder, stop_step, cadence["log_every"]),
+        recorder or Recorder(folder, stop_step, cadence["log_every"]),
         stop_step=stop_step,
         eval_every=cadence["eval_every"],
         checkpoint_every=cadence["checkpoint_every"],

@@ -1,9 +1,9 @@
-"""Charts of learning rates, still and moving. The only file that imports matplotlib."""
+"""Charts of learning rates, still and moving, and of a range test; only here is matplotlib."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -16,6 +16,9 @@ from PIL import Image
 
 from scripts.curves import Curve, find_corners, line_points, log_floor
 
+if TYPE_CHECKING:
+    from scripts.lr_range_test import RangeTest
+
 # Okabe and Ito 2008, "Color Universal Design": told apart by color-blind readers as well.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":")  # a second way to tell curves apart, and for more than six
@@ -24,7 +27,7 @@ INK, GRAY, PALE, ALARM = "#222222", "#666666", "#D9D9D9", "#B34700"
 # Inches. At 120 dots per inch a picture is 960 pixels wide: readable when shown at 480.
 WIDTH, PLOT, LEFT, RIGHT, TITLE, ROW, EPOCHS, STEPS = 8.0, 3.0, 0.95, 0.3, 0.42, 0.27, 0.55, 0.65
 PICTURE_DPI, ANIMATION_DPI = 120, 72
-LEGEND_COLUMNS = 3
+LEGEND_COLUMNS, RULE_COLUMNS = 3, 2
 MOST_MARKS = 30  # more of them would hide the curve
 
 FRAMES, FRAME_MS, PAUSE_MS = 50, 60, 2500
@@ -58,10 +61,14 @@ def write_picture(path: Path, curves: Sequence[Curve], title: str, log: bool = F
         axes, lines = draw_chart(curves, title, log, PICTURE_DPI)
         if len(lines) == 1:
             axes.fill_between(*lines[0].points, color=COLORS[0], alpha=0.1, linewidth=0)
-        if path.suffix == ".svg":
-            axes.figure.savefig(path, metadata={"Date": None})
-            return
-        axes.figure.canvas.draw()
+        _save(axes, path)
+
+
+def _save(axes: Axes, path: Path) -> None:
+    if path.suffix == ".svg":
+        axes.figure.savefig(path, metadata={"Date": None})
+        return
+    axes.figure.canvas.draw()
     picture = _image(axes)  # with a palette of its own it takes a third of the bytes
     picture.quantize(256, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
 
@@ -77,6 +84,40 @@ def write_animation(path: Path, curves: Sequence[Curve], title: str, log: bool =
     images = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [FRAME_MS] * (len(images) - 1) + [PAUSE_MS]
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)
+
+
+def write_range_test(path: Path, found: "RangeTest") -> None:
+    """Draw a range test's losses over its rates to a png or svg file, with each rule's answer."""
+    silent = [f"{name}: {told}" for name, told in found.suggestions.items() if _is_text(told)]
+    footer = [(text, GRAY) for text in ([found.stopped] if found.stopped else []) + silent]
+    with matplotlib.rc_context(STYLE):
+        answers = len(found.suggestions) - len(silent)
+        axes = _lay_out(found.title, -(-answers // RULE_COLUMNS), footer, PICTURE_DPI, top=0.2)
+        axes.plot(found.rates, found.losses, color=GRAY, alpha=0.4, linewidth=1, label="_losses")
+        axes.plot(found.rates, found.smoothed, color=INK, linewidth=2.5, label="_smoothed")
+        for index, (name, lr) in enumerate(found.suggestions.items()):
+            if not _is_text(lr):
+                _mark_answer(axes, found, name, lr, COLORS[index])
+        axes.set_xscale("log" if found.mode == "exponential" else "linear")
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("training loss")
+        low, first = min(found.losses), found.losses[0]
+        fall = first - low or 1.0
+        axes.set_ylim(low - 0.1 * fall, first + 0.5 * fall)
+        axes.grid(axis="y", color=PALE, linewidth=0.8)
+        if answers:
+            _add_legend(axes, RULE_COLUMNS)
+        _save(axes, path)
+
+
+def _is_text(answer: float | str) -> bool:
+    return isinstance(answer, str)
+
+
+def _mark_answer(axes: Axes, found: "RangeTest", name: str, lr: float, color: str) -> None:
+    loss = float(np.interp(lr, found.rates, found.smoothed))
+    axes.axvline(lr, color=color, linewidth=1.2, zorder=1)
+    axes.plot([lr], [loss], "o", color=color, markersize=9, zorder=4, label=f"{name}: lr {lr:.2g}")
 
 
 def _image(axes: Axes) -> Image.Image:
@@ -147,22 +188,27 @@ def draw_chart(
     if len(curves) == 1:
         _mark_corners(axes, lines[0])
     if legend_rows:
-        height = axes.figure.get_figheight()
-        place = (LEFT / WIDTH - 0.012, 1 - (TITLE - 0.06) / height)
-        axes.figure.legend(
-            loc="upper left",
-            bbox_to_anchor=place,
-            ncols=LEGEND_COLUMNS,
-            frameon=False,
-            borderpad=0.2,
-            labelspacing=0.2,
-        )
+        _add_legend(axes, LEGEND_COLUMNS)
     return axes, lines
 
 
-def _lay_out(title: str, legend_rows: int, footer: list[tuple[str, str]], dpi: int) -> Axes:
+def _add_legend(axes: Axes, columns: int) -> None:
+    place = (LEFT / WIDTH - 0.012, 1 - (TITLE - 0.06) / axes.figure.get_figheight())
+    axes.figure.legend(
+        loc="upper left",
+        bbox_to_anchor=place,
+        ncols=columns,
+        frameon=False,
+        borderpad=0.2,
+        labelspacing=0.2,
+    )
+
+
+def _lay_out(
+    title: str, legend_rows: int, footer: list[tuple[str, str]], dpi: int, top: float = EPOCHS
+) -> Axes:
     """A figure whose height fits what stands above and below the plot; returns its axes."""
-    above, below = TITLE + legend_rows * ROW + EPOCHS, STEPS + len(footer) * ROW
+    above, below = TITLE + legend_rows * ROW + top, STEPS + len(footer) * ROW
     height = above + PLOT + below
     figure = Figure(figsize=(WIDTH, height), dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)

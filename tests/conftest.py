@@ -68,10 +68,10 @@ class Run:
         }
 
 
-def compose_config(*overrides: str, folder: Path):
+def compose_config(*overrides: str, folder: Path, name: str = "config"):
     """The config of a command line, with Hydra's own state set as its main function would."""
     with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf"), job_name="train"):
-        config = compose("config", list(overrides), return_hydra_config=True)
+        config = compose(name, list(overrides), return_hydra_config=True)
     with open_dict(config):
         config.hydra.runtime.output_dir = str(folder)
     HydraConfig.instance().set_config(config)

@@ -1,0 +1,129 @@
+"""Which learning rates a range test suggests: four known rules over its smoothed losses.
+
+Smith 2015, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186, section 3.3:
+train for some epochs while the rate rises, and read off where the accuracy begins to rise and where
+it falls apart. The rules below pick one rate from such a curve without an eye on it. They are
+written from their published descriptions, and none of them knows which rate trains best.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+# fastai's ramp has 100 steps over eight decades. Its slide rule compares slopes 15 steps apart, and
+# .005 a step is a difference: told per decade of the rate, both hold for any ramp.
+SLIDE_DECADES = 15 * 8 / 99
+SLIDE_DIFFERENCE = 0.005 * 99 / 8
+
+LOWER_START = "try a lower range_test.start_lr"
+HIGHER_END = "try a higher range_test.end_lr"
+
+
+def smooth(losses: Sequence[float], smoothing: float) -> list[float]:
+    """Exponential average with the bias of its start taken out (Kingma & Ba 2015, section 3).
+
+    `a[k] = s a[k-1] + (1 - s) loss[k]` from `a[-1] = 0`, and the result is `a[k] / (1 - s^(k+1))`.
+
+    >>> smooth([4.0, 2.0, 2.0], 0.5)
+    [4.0, 2.6666666666666665, 2.2857142857142856]
+    """
+    average, smoothed = 0.0, []
+    for count, loss in enumerate(losses, 1):
+        average = smoothing * average + (1 - smoothing) * loss
+        smoothed.append(average / (1 - smoothing**count))
+    return smoothed
+
+
+def suggest(
+    rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], skip: int = 0
+) -> dict[str, float | str]:
+    """The answer of each rule: a rate, or a sentence that says why it has none.
+
+    Args:
+        rates: of each step, rising.
+        losses: of each step's batch, all finite.
+        smoothed: their average, which the rules look at.
+        skip: how many steps at the start the rules do not look at.
+    """
+    if len(rates) - skip < 5:
+        return dict.fromkeys(RULES, f"it ended before the rules could begin; {LOWER_START}")
+    margin = 3 * noise(losses)
+    if losses[0] - min(smoothed) <= margin:
+        advice = LOWER_START if max(smoothed) - losses[0] > margin else HIGHER_END
+        return dict.fromkeys(RULES, f"the loss did not fall clearly; {advice}")
+    x, y = np.array(rates[skip:]), np.array(smoothed[skip:])
+    return {name: rule(x, y) for name, rule in RULES.items()}
+
+
+def noise(losses: Sequence[float]) -> float:
+    """Standard deviation of a single loss around the trend, from the differences of neighbors.
+
+    Their median size is 0.6745 times their deviation, which is the square root of 2 times one
+    loss's; a few jumps do not move a median.
+
+    >>> round(noise([4.0, 5.0, 4.0, 5.0, 90.0, 91.0]), 3)  # |differences|: 1, 1, 1, 85, 1
+    1.048
+    """
+    return float(np.median(np.abs(np.diff(losses))) / (0.6745 * 2**0.5))
+
+
+def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
+    """Where the loss falls fastest: the lowest slope over the logarithm of the rate.
+
+    fastai calls it `steep`; Gugger 2018 ("How do you find a good learning rate") reads the rate off
+    there. Here the slope is a central difference.
+    """
+    slopes = np.gradient(losses, np.log10(rates))
+    return float(rates[slopes.argmin()])
+
+
+def minimum_tenth(rates: np.ndarray, losses: np.ndarray) -> float | str:
+    """A tenth of the rate at which the loss is lowest; fastai's `minimum`."""
+    lowest = int(losses.argmin())
+    if lowest == len(losses) - 1:
+        return f"the loss is lowest at the last step; {HIGHER_END}"
+    return float(rates[lowest] / 10)
+
+
+def valley(rates: np.ndarray, losses: np.ndarray) -> float:
+    """Two thirds along the longest valley; fastai's default, developed at ESRI.
+
+    The longest decreasing subsequence of the losses, n of them, ends at some step: the valley is
+    that step and the n - 1 before it. (fastai's documentation says two thirds; its code takes the
+    middle, a little lower.)
+    """
+    lengths = np.ones(len(losses), int)
+    for k in range(1, len(losses)):
+        before = lengths[:k][losses[:k] > losses[k]]
+        lengths[k] = 1 + before.max(initial=0)
+    end = int(lengths.argmax())
+    length = int(lengths[end])
+    return float(rates[end - (length - 1) + round(2 * (length - 1) / 3)])
+
+
+def slide(rates: np.ndarray, losses: np.ndarray) -> float | str:
+    """Before the climb: an interval slides down from the end while its two ends differ in slope.
+
+    fastai's `slide`, by Andrew Chang (Novetta). The interval is 1.2 decades of the rate wide; it
+    stops where the slopes at its ends are within 0.06 a decade of each other, and the answer is the
+    lower end of the last place where they were not.
+    """
+    logs = np.log10(rates)
+    slopes = np.gradient(losses, logs)
+    answer = None
+    for right in range(len(rates) - 1, -1, -1):
+        if logs[right] - logs[0] < SLIDE_DECADES - 1e-9:
+            return f"the slope changes all along; {LOWER_START}"
+        left = int(np.abs(logs - logs[right] + SLIDE_DECADES).argmin())
+        if abs(slopes[right] - slopes[left]) <= SLIDE_DIFFERENCE:
+            break
+        answer = float(rates[left])
+    return answer or f"the slope is the same at the end as before; {HIGHER_END}"
+
+
+RULES: dict[str, Callable[[np.ndarray, np.ndarray], float | str]] = {
+    "steepest": steepest,
+    "minimum/10": minimum_tenth,
+    "valley": valley,
+    "slide": slide,
+}
