@@ -10,7 +10,7 @@ from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
 from engine import runtime
 from engine.checkpoint import write_checkpoint
-from engine.finite import gradient_sum
+from engine.finite import Gate, NonFinite, gradient_sum
 from engine.recorder import Recorder
 from engine.signals import Interrupted, Interruption
 
@@ -95,11 +95,9 @@ class Trainer:
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.stochastic = runtime.follow_seed(model)
         self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        # To look at each loss before its update costs a small net some percent: the device waits.
-        # A run that stops anyway need not: its values are looked at when they are fetched, which
-        # is always before a checkpoint is written, so no spoiled weight outlives the run; with
-        # log_every=1 that is before the update.
-        self.watched = self.skips or recorder.log_every == 1
+        # Who skips single updates, or has an optimizer that the gate does not know, waits at each
+        # step until its loss is there.
+        self.gate = Gate(optimizer) if Gate.fits(optimizer) and not self.skips else None
         self.step = 0  # steps made; each is an update, but for the skipped ones
         self.first_step = 0  # at which this run's own curve begins: not 0 in a fork
         self.saved_step = 0  # of the newest checkpoint
@@ -118,14 +116,19 @@ class Trainer:
             OSError: something could not be written.
         """
         try:
-            self.finish_step()  # the evaluation that an interruption has cut off
-            while self.step < self.stop_step:
-                self.train_epoch()
-        except Interrupted:
-            if self.saved_step != self.step:
-                self.save()
+            try:
+                self.finish_step()  # the evaluation that an interruption has cut off
+                while self.step < self.stop_step:
+                    self.train_epoch()
+                self.recorder.flush()
+            except Interrupted:
+                if self.saved_step != self.step:
+                    self.save()
+                raise
+        except NonFinite as error:
+            self.step = error.step  # this update was not made, nor were those after it
+            del self.applied[self.step - self.first_step :]
             raise
-        self.recorder.flush()
 
     def train_epoch(self) -> None:
         """Make the steps that are left of the current epoch, or up to `stop_step`."""
@@ -159,14 +162,13 @@ class Trainer:
         loss = self.criterion(logits, labels)
         loss.backward()
         watch = flow.stack([loss.detach(), self.measure_gradient()])  # (2,)
-        correct = (logits.detach().argmax(dim=1) == labels).sum()  # queued before the look below
-        sound = not self.watched or bool(np.isfinite(watch.numpy()).all())
+        correct = (logits.detach().argmax(dim=1) == labels).sum()  # queued before anybody waits
+        sound = self.update(watch)
         if sound:
-            self.optimizer.step()
             self.skipped_in_a_row = 0
         elif self.skips:
             self.skip(buffers)
-        skipped = self.skipped if self.skips and not sound else 0
+        skipped = 0 if sound else self.skipped
         self.recorder.train_step(self.step, rates, watch, correct, len(labels), skipped)
         if not sound:
             self.recorder.flush()  # raises, unless the update is skipped
@@ -181,6 +183,16 @@ class Trainer:
         if self.clip_grad_norm is None:
             return gradient_sum(self.model)
         return nn.utils.clip_grad_norm_(list(self.model.parameters()), self.clip_grad_norm)
+
+    def update(self, watch: flow.Tensor) -> bool:
+        """Make the update if loss and gradient are finite; False if they are known not to be."""
+        if self.gate:  # where they are not, it shows before anything is evaluated or saved
+            self.gate.step(watch)
+            return True
+        sound = bool(np.isfinite(watch.numpy()).all())
+        if sound:
+            self.optimizer.step()
+        return sound
 
     def skip(self, buffers: list[flow.Tensor]) -> None:
         """Count an update that is left out, and undo what the forward pass did to the norms.
