@@ -26,15 +26,23 @@ class NonFinite(FloatingPointError):
 def gradient_sum(model: nn.Module) -> flow.Tensor:
     """The sum of all gradients: (), not finite if one of them is not.
 
-    An infinity or NaN stays in a sum whatever else is added. The rows of each gradient are added by
-    a matrix product with ones, as OneFlow's own reductions take twice as long on a CPU.
+    An infinity or NaN stays in a sum whatever else is added.
     """
     sums = []
     for parameter in model.parameters():
         if parameter.grad is not None:
             rows = parameter.grad.reshape(parameter.shape[0] if parameter.ndim else 1, -1)
             sums.append(flow.matmul(rows, ones(rows.shape[1], rows.dtype, rows.device)).reshape(-1))
-    return flow.cat(sums).sum()
+    return add_up(flow.cat(sums))
+
+
+def add_up(numbers: flow.Tensor) -> flow.Tensor:
+    """The sum () of floating-point numbers (n,).
+
+    By a matrix product with ones: OneFlow's own sum takes 0.3 ms on a CPU, however few they are.
+    """
+    column = ones(len(numbers), numbers.dtype, numbers.device)
+    return flow.matmul(numbers.reshape(1, -1), column).reshape(())
 
 
 @lru_cache(maxsize=256)

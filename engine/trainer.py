@@ -10,7 +10,7 @@ from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
 from engine import runtime
 from engine.checkpoint import write_checkpoint
-from engine.finite import Gate, NonFinite, gradient_sum
+from engine.finite import Gate, NonFinite, add_up, gradient_sum
 from engine.recorder import Recorder
 from engine.signals import Interrupted, Interruption
 
@@ -95,8 +95,7 @@ class Trainer:
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.stochastic = runtime.follow_seed(model)
         self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        # Who skips single updates, or has an optimizer that the gate does not know, waits at each
-        # step until its loss is there.
+        # Without a gate each step waits until its loss is there.
         self.gate = Gate(optimizer) if Gate.fits(optimizer) and not self.skips else None
         self.step = 0  # steps made; each is an update, but for the skipped ones
         self.first_step = 0  # at which this run's own curve begins: not 0 in a fork
@@ -162,7 +161,8 @@ class Trainer:
         loss = self.criterion(logits, labels)
         loss.backward()
         watch = flow.stack([loss.detach(), self.measure_gradient()])  # (2,)
-        correct = (logits.detach().argmax(dim=1) == labels).sum()  # queued before anybody waits
+        guesses = logits.detach().argmax(dim=1)
+        correct = add_up((guesses == labels).float())  # queued before anybody waits
         sound = self.update(watch)
         if sound:
             self.skipped_in_a_row = 0
