@@ -1,7 +1,7 @@
 """Whether a step's loss and gradient are finite: what is not must never reach the weights."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -16,23 +16,41 @@ UPDATES = [
 
 
 class NonFinite(FloatingPointError):
-    """The loss or the gradient of `step` is not finite; its update was not made."""
+    """Something is not finite; `step` updates were made, and the one that follows was not."""
 
     def __init__(self, told: str, step: int) -> None:
         super().__init__(told)
         self.step = step
 
 
-def gradient_sum(model: nn.Module) -> flow.Tensor:
-    """The sum of all gradients: (), not finite if one of them is not.
+def measure_gradient(model: nn.Module, clip_grad_norm: float | None) -> flow.Tensor:
+    """Clip the gradient if that is wanted; a number () that is finite if all of it is."""
+    if clip_grad_norm is not None:
+        return nn.utils.clip_grad_norm_(list(model.parameters()), clip_grad_norm)
+    return total(entry.grad for entry in model.parameters() if entry.grad is not None)
 
-    An infinity or NaN stays in a sum whatever else is added.
+
+def check_weights(model: nn.Module, step: int, rates: Sequence[float]) -> None:
+    """Refuse weights that are not finite: a gradient may be, and its update too large all the same.
+
+    Args:
+        model: after `step` updates.
+        step: the last update was that of step - 1.
+        rates: which that update used.
+
+    Raises:
+        NonFinite: they are not.
     """
+    if not math.isfinite(float(total(model.parameters()).numpy())):
+        raise NonFinite(f"The weights are not finite after step {step - 1} {at(rates)}.", step)
+
+
+def total(tensors: Iterable[flow.Tensor]) -> flow.Tensor:
+    """The sum () of all numbers: not finite if one of them is not, whatever else is added."""
     sums = []
-    for parameter in model.parameters():
-        if parameter.grad is not None:
-            rows = parameter.grad.reshape(parameter.shape[0] if parameter.ndim else 1, -1)
-            sums.append(flow.matmul(rows, ones(rows.shape[1], rows.dtype, rows.device)).reshape(-1))
+    for tensor in tensors:
+        rows = tensor.detach().reshape(tensor.shape[0] if tensor.ndim else 1, -1)
+        sums.append(flow.matmul(rows, ones(rows.shape[1], rows.dtype, rows.device)).reshape(-1))
     return add_up(flow.cat(sums))
 
 
@@ -75,8 +93,12 @@ class Gate:
         fused = any("fused" in group and group["fused"] for group in optimizer.param_groups)
         return type(optimizer).__module__.startswith("oneflow.") and not fused
 
-    def step(self, watch: flow.Tensor) -> None:
-        """Make the update if `watch` (n,) is finite, and was at every step before."""
+    def step(self, watch: flow.Tensor) -> bool:
+        """Make the update if `watch` (n,) is finite, and was at every step before.
+
+        Returns:
+            True: what became of it, the device knows.
+        """
         bad = 1 - flow.isfinite(watch).to(flow.int64).min().reshape(1)
         self.closed = bad if self.closed is None else flow.maximum(self.closed, bad)
         own = {name: getattr(flow._C, name) for name in UPDATES}
@@ -87,6 +109,7 @@ class Gate:
         finally:
             for name, dispatch in own.items():
                 setattr(flow._C, name, dispatch)
+        return True
 
     def dispatch(
         self,
@@ -104,6 +127,25 @@ class Gate:
         return own(self.operations[operation.name], (*tensors, self.closed), **settings)
 
 
+class Waiting:
+    """Makes the updates of any optimizer, and waits at each step until its loss is there."""
+
+    def __init__(self, optimizer: flow.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def step(self, watch: flow.Tensor) -> bool:
+        """Make the update if `watch` (n,) is finite; returns whether it is."""
+        sound = all(map(math.isfinite, watch.tolist()))
+        if sound:
+            self.optimizer.step()
+        return sound
+
+
+def build_guard(optimizer: flow.optim.Optimizer, skips: bool) -> Gate | Waiting:
+    """The gate, unless single updates are to be skipped or the optimizer is not OneFlow's."""
+    return Gate(optimizer) if Gate.fits(optimizer) and not skips else Waiting(optimizer)
+
+
 def complaint(step: int, rates: Sequence[float], loss: float, gradient: float) -> str | None:
     """The sentence for a step whose loss or gradient (norm or sum) is not finite, else None."""
     if math.isfinite(loss) and math.isfinite(gradient):
@@ -111,8 +153,12 @@ def complaint(step: int, rates: Sequence[float], loss: float, gradient: float) -
     what = f"loss of step {step} is {loss}"
     if math.isfinite(loss):
         what = f"gradient of step {step} is not finite"
+    return f"The {what} {at(rates)}; trainer.on_nonfinite=skip leaves such updates out."
+
+
+def at(rates: Sequence[float]) -> str:
+    """The end of such a sentence: the learning rates, and what may help."""
     told = ", ".join(f"{rate:.6g}" for rate in rates)
     return (
-        f"The {what} at learning rate {told}: try a lower optimizer.lr, a warm-up, or "
-        "trainer.clip_grad_norm=1; trainer.on_nonfinite=skip leaves such updates out."
+        f"at learning rate {told}: try a lower optimizer.lr, a warm-up, or trainer.clip_grad_norm=1"
     )

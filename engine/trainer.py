@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-import numpy as np
 import oneflow as flow
 from oneflow import nn
 from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
 from engine import runtime
 from engine.checkpoint import write_checkpoint
-from engine.finite import Gate, NonFinite, add_up, gradient_sum
+from engine.finite import NonFinite, add_up, build_guard, check_weights, measure_gradient
 from engine.recorder import Recorder
 from engine.signals import Interrupted, Interruption
 
@@ -95,8 +94,7 @@ class Trainer:
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.stochastic = runtime.follow_seed(model)
         self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        # Without a gate each step waits until its loss is there.
-        self.gate = Gate(optimizer) if Gate.fits(optimizer) and not self.skips else None
+        self.guard = build_guard(optimizer, self.skips)
         self.step = 0  # steps made; each is an update, but for the skipped ones
         self.first_step = 0  # at which this run's own curve begins: not 0 in a fork
         self.saved_step = 0  # of the newest checkpoint
@@ -160,10 +158,10 @@ class Trainer:
         logits = self.model(images)  # (n, classes)
         loss = self.criterion(logits, labels)
         loss.backward()
-        watch = flow.stack([loss.detach(), self.measure_gradient()])  # (2,)
+        watch = flow.stack([loss.detach(), measure_gradient(self.model, self.clip_grad_norm)])
         guesses = logits.detach().argmax(dim=1)
         correct = add_up((guesses == labels).float())  # queued before anybody waits
-        sound = self.update(watch)
+        sound = self.guard.step(watch)
         if sound:
             self.skipped_in_a_row = 0
         elif self.skips:
@@ -177,22 +175,6 @@ class Trainer:
             self.scheduler.step()
         self.applied.append(rates)
         self.step += 1
-
-    def measure_gradient(self) -> flow.Tensor:
-        """Clip the gradient if that is wanted; a number () that is finite if all of it is."""
-        if self.clip_grad_norm is None:
-            return gradient_sum(self.model)
-        return nn.utils.clip_grad_norm_(list(self.model.parameters()), self.clip_grad_norm)
-
-    def update(self, watch: flow.Tensor) -> bool:
-        """Make the update if loss and gradient are finite; False if they are known not to be."""
-        if self.gate:  # where they are not, it shows before anything is evaluated or saved
-            self.gate.step(watch)
-            return True
-        sound = bool(np.isfinite(watch.numpy()).all())
-        if sound:
-            self.optimizer.step()
-        return sound
 
     def skip(self, buffers: list[flow.Tensor]) -> None:
         """Count an update that is left out, and undo what the forward pass did to the norms.
@@ -217,7 +199,7 @@ class Trainer:
         Returns:
             Whether this is the best evaluation so far.
         """
-        self.recorder.flush()  # nothing is evaluated or saved after a loss that is not finite
+        self.check()
         if not len(self.loaders["val"]):
             return False
         metrics = self.evaluate(self.loaders["val"])
@@ -231,6 +213,16 @@ class Trainer:
             self.plateau_metrics[self.step] = metric
             self.scheduler.step(metric)
         return improved
+
+    def check(self) -> None:
+        """Go no further after a loss or gradient that is not finite, nor with such weights.
+
+        Raises:
+            NonFinite: names the step.
+        """
+        self.recorder.flush()
+        if self.applied:
+            check_weights(self.model, self.step, self.applied[-1])
 
     def test(self) -> dict[str, float]:
         """Evaluate on the test split: once, when training is over."""
@@ -260,6 +252,7 @@ class Trainer:
 
     def save(self, best: bool = False) -> None:
         """Write a checkpoint, when all that was recorded before it is on the disk."""
+        self.check()
         self.recorder.sync()
         write_checkpoint(
             self.recorder.folder / "checkpoints",

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import numpy as np
 import oneflow as flow
 import pytest
+from oneflow.optim.lr_scheduler import LambdaLR
 
 from engine.finite import Gate
 from engine.signals import Interrupted, Interruption
@@ -80,6 +81,24 @@ def test_the_run_stops_before_the_weights_are_spoiled(tmp_path, log_every):
     state = json.loads((tmp_path / "checkpoints/last/state.json").read_text())
     assert state["step"] == 4
     assert [step for step, _ in points(tmp_path)["train/loss"]] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("on_nonfinite", "eval_every"), [("stop", 100), ("skip", 3)])
+def test_weights_that_a_finite_gradient_has_spoiled_are_never_saved(
+    tmp_path, on_nonfinite, eval_every
+):
+    settings = {"checkpoint_every": 1, "stop_step": 9, "eval_every": eval_every}
+    settings["on_nonfinite"] = on_nonfinite
+
+    def soar(optimizer):
+        return LambdaLR(optimizer, lambda step: 1e40 if step == 2 else 1)
+
+    trainer = build_trainer(tmp_path, soar, **settings)
+    with pytest.raises(FloatingPointError, match=r"weights are not finite after step 2 at .* 1e"):
+        fit(trainer)
+    state = json.loads((tmp_path / "checkpoints/last/state.json").read_text())
+    assert (state["step"], trainer.step, len(trainer.applied)) == (2, 3, 3)
+    assert "val/loss" not in points(tmp_path)
 
 
 def test_a_bad_step_that_a_signal_follows_is_told_and_not_saved(tmp_path):
