@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import oneflow as flow
 from safetensors.numpy import load
 
-from engine.encoding import Parts, decode, encode, pack
+from engine.encoding import Parts, decode, encode, fetch, pack
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +83,14 @@ def write_checkpoint(
         OSError: it could not be written; the older ones are as they were.
         TypeError: `state` holds something that cannot be saved.
     """
-    tensors: dict[str, np.ndarray] = {"applied": np.array(applied, dtype="float64", ndmin=2)}
+    tensors: dict[str, flow.Tensor] = {}
     text = json.dumps(encode(dict(state), tensors, "state"), indent=2, allow_nan=False)
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.items()}
-    files = {MODEL: pack(weights), OPTIMIZER: pack(tensors), STATE: [text.encode()]}
+    rates = np.array(applied, dtype="float64", ndmin=2)
+    files = {
+        MODEL: pack(fetch(model)),
+        OPTIMIZER: pack(fetch(tensors) | {"applied": rates}),
+        STATE: [text.encode()],
+    }
     clean(checkpoints)
     folder = free_name(checkpoints, state["step"])
     unfinished = checkpoints / (UNFINISHED + folder.name)

@@ -22,14 +22,14 @@ Parts = Sequence[bytes | memoryview]  # of one file, in their order
 FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
 
-def encode(value: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
+def encode(value: Any, tensors: dict[str, flow.Tensor], name: str) -> Any:
     """`value` as strict JSON; its tensors go into `tensors`, named by their place.
 
     Raises:
         TypeError: a value of a kind that cannot be saved; says where.
     """
     if isinstance(value, flow.Tensor):
-        tensors[name] = value.detach().cpu().numpy()
+        tensors[name] = value
         return {"$tensor": name}
     if isinstance(value, Mapping):
         pairs = [(key, encode(entry, tensors, f"{name}/{key}")) for key, entry in value.items()]
@@ -68,6 +68,30 @@ def decode(value: Any, tensors: Mapping[str, np.ndarray]) -> Any:
     if kind == "$pairs":
         return {decode(key, tensors): decode(entry, tensors) for key, entry in content}
     raise ValueError(f"{kind!r} is not a kind of value.")
+
+
+SMALL = 2**20  # numbers: 4 MB of weights
+
+
+def fetch(tensors: Mapping[str, flow.Tensor]) -> dict[str, np.ndarray]:
+    """Tensors as arrays. Large ones are not copied on a CPU: use the arrays before the next step.
+
+    Each fetch waits for the device, which takes longer than to copy a small tensor. So the small
+    ones, of which a net has hundreds, are joined there and fetched at once.
+    """
+    arrays = {}
+    joined: dict[flow.dtype, list[str]] = {flow.float32: [], flow.int64: []}
+    for name, tensor in tensors.items():
+        if tensor.dtype in joined and tensor.numel() < SMALL:
+            joined[tensor.dtype].append(name)
+        else:
+            arrays[name] = tensor.detach().cpu().numpy()
+    for names in filter(None, joined.values()):
+        numbers = flow.cat([tensors[name].detach().reshape(-1) for name in names]).numpy()
+        ends = np.cumsum([tensors[name].numel() for name in names])
+        for name, part in zip(names, np.split(numbers, ends[:-1]), strict=True):
+            arrays[name] = part.reshape(tuple(tensors[name].shape))
+    return arrays
 
 
 # How safetensors calls the kinds of numbers that occur.

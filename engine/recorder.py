@@ -17,7 +17,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from engine.events import EventFile
-from engine.finite import complaint
+from engine.finite import NonFinite, complaint
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Recorder:
         """Fetch and write the pending steps. This waits for the device.
 
         Raises:
-            FloatingPointError: a loss or gradient is not finite; names the step and its rates.
+            NonFinite: a loss or gradient is not finite; names the step and its rates.
         """
         if not self.pending:
             return
@@ -144,7 +144,7 @@ class Recorder:
         problem = complaint(record.step, record.rates, loss, gradient)
         if problem:
             self.events.flush()
-            raise FloatingPointError(problem)
+            raise NonFinite(problem, record.step)
         self.loss_sum += loss * record.images
         self.correct_sum += correct
         self.images_since += record.images

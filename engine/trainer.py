@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-import numpy as np
 import oneflow as flow
 from oneflow import nn
 from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
 from engine import runtime
 from engine.checkpoint import write_checkpoint
-from engine.finite import gradient_sum
+from engine.finite import NonFinite, add_up, build_guard, check_weights, measure_gradient
 from engine.recorder import Recorder
 from engine.signals import Interrupted, Interruption
 
@@ -95,11 +94,7 @@ class Trainer:
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.stochastic = runtime.follow_seed(model)
         self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        # To look at each loss before its update costs a small net some percent: the device waits.
-        # A run that stops anyway need not: its values are looked at when they are fetched, which
-        # is always before a checkpoint is written, so no spoiled weight outlives the run; with
-        # log_every=1 that is before the update.
-        self.watched = self.skips or recorder.log_every == 1
+        self.guard = build_guard(optimizer, self.skips)
         self.step = 0  # steps made; each is an update, but for the skipped ones
         self.first_step = 0  # at which this run's own curve begins: not 0 in a fork
         self.saved_step = 0  # of the newest checkpoint
@@ -118,14 +113,19 @@ class Trainer:
             OSError: something could not be written.
         """
         try:
-            self.finish_step()  # the evaluation that an interruption has cut off
-            while self.step < self.stop_step:
-                self.train_epoch()
-        except Interrupted:
-            if self.saved_step != self.step:
-                self.save()
+            try:
+                self.finish_step()  # the evaluation that an interruption has cut off
+                while self.step < self.stop_step:
+                    self.train_epoch()
+                self.recorder.flush()
+            except Interrupted:
+                if self.saved_step != self.step:
+                    self.save()
+                raise
+        except NonFinite as error:
+            self.step = error.step  # this update was not made, nor were those after it
+            del self.applied[self.step - self.first_step :]
             raise
-        self.recorder.flush()
 
     def train_epoch(self) -> None:
         """Make the steps that are left of the current epoch, or up to `stop_step`."""
@@ -158,15 +158,15 @@ class Trainer:
         logits = self.model(images)  # (n, classes)
         loss = self.criterion(logits, labels)
         loss.backward()
-        watch = flow.stack([loss.detach(), self.measure_gradient()])  # (2,)
-        correct = (logits.detach().argmax(dim=1) == labels).sum()  # queued before the look below
-        sound = not self.watched or bool(np.isfinite(watch.numpy()).all())
+        watch = flow.stack([loss.detach(), measure_gradient(self.model, self.clip_grad_norm)])
+        guesses = logits.detach().argmax(dim=1)
+        correct = add_up((guesses == labels).float())  # queued before anybody waits
+        sound = self.guard.step(watch)
         if sound:
-            self.optimizer.step()
             self.skipped_in_a_row = 0
         elif self.skips:
             self.skip(buffers)
-        skipped = self.skipped if self.skips and not sound else 0
+        skipped = 0 if sound else self.skipped
         self.recorder.train_step(self.step, rates, watch, correct, len(labels), skipped)
         if not sound:
             self.recorder.flush()  # raises, unless the update is skipped
@@ -175,12 +175,6 @@ class Trainer:
             self.scheduler.step()
         self.applied.append(rates)
         self.step += 1
-
-    def measure_gradient(self) -> flow.Tensor:
-        """Clip the gradient if that is wanted; a number () that is finite if all of it is."""
-        if self.clip_grad_norm is None:
-            return gradient_sum(self.model)
-        return nn.utils.clip_grad_norm_(list(self.model.parameters()), self.clip_grad_norm)
 
     def skip(self, buffers: list[flow.Tensor]) -> None:
         """Count an update that is left out, and undo what the forward pass did to the norms.
@@ -205,7 +199,7 @@ class Trainer:
         Returns:
             Whether this is the best evaluation so far.
         """
-        self.recorder.flush()  # nothing is evaluated or saved after a loss that is not finite
+        self.check()
         if not len(self.loaders["val"]):
             return False
         metrics = self.evaluate(self.loaders["val"])
@@ -219,6 +213,16 @@ class Trainer:
             self.plateau_metrics[self.step] = metric
             self.scheduler.step(metric)
         return improved
+
+    def check(self) -> None:
+        """Go no further after a loss or gradient that is not finite, nor with such weights.
+
+        Raises:
+            NonFinite: names the step.
+        """
+        self.recorder.flush()
+        if self.applied:
+            check_weights(self.model, self.step, self.applied[-1])
 
     def test(self) -> dict[str, float]:
         """Evaluate on the test split: once, when training is over."""
@@ -248,6 +252,7 @@ class Trainer:
 
     def save(self, best: bool = False) -> None:
         """Write a checkpoint, when all that was recorded before it is on the disk."""
+        self.check()
         self.recorder.sync()
         write_checkpoint(
             self.recorder.folder / "checkpoints",

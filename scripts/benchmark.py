@@ -33,13 +33,11 @@ PIXEL_MEAN, PIXEL_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 class Resident:
     """A loader that yields one batch for ever, so that only the training is measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int) -> None:
         random = np.random.default_rng(0)
-        images = random.standard_normal((BATCH, 3, 32, 32), dtype="float32")
-        self.batch = (
-            runtime.flow.tensor(images),
-            runtime.flow.tensor(random.integers(0, 100, BATCH)),
-        )
+        images = random.standard_normal((batch_size, 3, 32, 32), dtype="float32")
+        labels = random.integers(0, 100, batch_size)
+        self.batch = runtime.flow.tensor(images), runtime.flow.tensor(labels)
 
     def __len__(self) -> int:
         return 10**9
@@ -50,26 +48,36 @@ class Resident:
             yield self.batch
 
 
-def build_model_and_optimizer() -> tuple[Any, Any]:
-    """convnet_tiny and SGD with momentum, from one seed."""
-    from models.convnet import convnet_tiny
-
-    runtime.flow.manual_seed(0)
-    model = convnet_tiny(num_classes=100)
-    return model, runtime.flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-
-
-def measure_trainer(turns: int = 41, steps: int = 8) -> list[Figure]:
+def measure_trainer() -> list[Figure]:
     """The Trainer's step, recorded, against the bare forward, backward and update."""
+    from models.convnet import convnet_tiny
+    from models.resnet import resnet20
+
+    figures = []
+    for build, batch_size, turns in ((convnet_tiny, 128, 31), (resnet20, 32, 11)):
+        name = f"step of the Trainer / bare step ({build.__name__}, batch {batch_size})"
+        ratios = compare_steps(build, Resident(batch_size), turns)
+        figures.append(figure("trainer", name, "ratio", ratios))
+    return figures
+
+
+def compare_steps(build: Callable[..., Any], loader: Resident, turns: int) -> list[float]:
+    """Ratios of the Trainer's steps to bare ones; a turn has as many as are fetched at once."""
     from oneflow.optim.lr_scheduler import CosineAnnealingLR
 
     from engine.recorder import Recorder
     from engine.trainer import Trainer
 
-    loader = Resident()
-    model, optimizer = build_model_and_optimizer()
-    criterion = runtime.flow.nn.CrossEntropyLoss()
+    steps = 20
     images, labels = loader.batch
+    criterion = runtime.flow.nn.CrossEntropyLoss()
+
+    def build_both() -> tuple[Any, Any]:
+        runtime.flow.manual_seed(0)
+        model = build(num_classes=100)
+        return model, runtime.flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+    model, optimizer = build_both()
 
     def bare() -> None:
         for _ in range(steps):
@@ -77,25 +85,18 @@ def measure_trainer(turns: int = 41, steps: int = 8) -> list[Figure]:
             optimizer.step()
             optimizer.zero_grad()
 
-    with tempfile.TemporaryDirectory() as folder, Recorder(Path(folder), 10**9, 20) as recorder:
-        trained, its_optimizer = build_model_and_optimizer()
-        trainer = Trainer(
-            trained,
-            its_optimizer,
-            CosineAnnealingLR(its_optimizer, 10**6),
-            {"train": loader, "val": loader, "test": loader},
-            recorder,
-            stop_step=10**9,
-            eval_every=10**9,
-            checkpoint_every=10**9,
-        )
+    trained, its_optimizer = build_both()
+    schedule = CosineAnnealingLR(its_optimizer, 10**6)
+    loaders = dict.fromkeys(("train", "val", "test"), loader)
+    never = dict.fromkeys(("stop_step", "eval_every", "checkpoint_every"), 10**9)
+    with tempfile.TemporaryDirectory() as folder, Recorder(Path(folder), 10**9, steps) as recorder:
+        trainer = Trainer(trained, its_optimizer, schedule, loaders, recorder, **never)
 
         def harness() -> None:
             for _ in range(steps):
                 trainer.train_step(images, labels)
 
-        ratios = in_turns(harness, bare, turns)
-    return [figure("trainer", "step of the Trainer / bare step", "ratio", ratios)]
+        return in_turns(harness, bare, turns)
 
 
 def measure_loader(turns: int = 7) -> list[Figure]:
@@ -285,9 +286,9 @@ def main() -> None:
     print("| figure | median | lowest - highest | n |\n| --- | --- | --- | --- |")
     for name in arguments.sections or SECTIONS:
         for row in SECTIONS[name]():
-            figures.append(row)
             values = [f"{value:.4g}" for value in (row.median, row.low, row.high)]
             unit = "" if row.unit == "ratio" else f" {row.unit}"
+            figures.append(row)
             print(f"| {row.name} | {values[0]}{unit} | {values[1]} - {values[2]} | {row.n} |")
     report = {"hardware": hardware(), "figures": [asdict(row) for row in figures]}
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")

@@ -1,7 +1,9 @@
 """Prepares the process before a test module imports OneFlow, and trains from the inside."""
 
 import json
+import shutil
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pytest
@@ -94,40 +96,59 @@ def run_training(tmp_path):
     return run
 
 
-@pytest.fixture
-def train_here(tmp_path, monkeypatch):
-    """A function that trains in this process, and stops as by a signal after `stop` steps."""
+def train_in(parent: Path, *overrides: str, folder: str = "run", stop: int | None = None) -> Path:
+    """Train in this process, in a folder of `parent`; as if a signal came after `stop` steps."""
     from engine.signals import Interrupted
     from engine.trainer import Trainer
     from tests.continuing import stopping
 
-    def run(*overrides: str, folder: str = "run", stop: int | None = None) -> Path:
-        path = tmp_path / folder
-        words = expand_arguments(list(overrides))
-        hydra_keys = [word for word in words if word.startswith("hydra.")]
-        words = [word for word in words if word not in hydra_keys]
-        path.mkdir(exist_ok=True)
-        config = compose_config(*words, folder=path)
-        if not config.resume:
-            (path / ".hydra").mkdir(exist_ok=True)
-            OmegaConf.save(config, path / ".hydra/config.yaml")
-            OmegaConf.save(OmegaConf.create(words), path / ".hydra/overrides.yaml")
-        with monkeypatch.context() as patch:
-            if stop is not None:
-                patch.setattr(Trainer, "train_step", stopping(stop))
-            try:
-                train(config)
-            except Interrupted:
-                assert stop is not None
-        return path
-
-    return run
+    path = parent / folder
+    words = expand_arguments(list(overrides))
+    hydra_keys = [word for word in words if word.startswith("hydra.")]
+    words = [word for word in words if word not in hydra_keys]
+    path.mkdir(exist_ok=True)
+    config = compose_config(*words, folder=path)
+    if not config.resume:
+        (path / ".hydra").mkdir(exist_ok=True)
+        OmegaConf.save(config, path / ".hydra/config.yaml")
+        OmegaConf.save(OmegaConf.create(words), path / ".hydra/overrides.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        if stop is not None:
+            patch.setattr(Trainer, "train_step", stopping(stop))
+        try:
+            train(config)
+        except Interrupted:
+            assert stop is not None
+    return path
 
 
 @pytest.fixture
-def stopped(train_here) -> Path:
-    """The folder of a run that was stopped after 6 of 40 steps, and saved steps 4 and 6."""
+def train_here(tmp_path):
+    """A function that trains in this process: train_here("scheduler=step", folder="a", stop=6)."""
+    return partial(train_in, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A function: the evidence of a run that nothing stopped; each is trained once a session."""
+    from tests.continuing import evidence
+
+    @lru_cache
+    def evidence_of(*overrides: str) -> dict:
+        return evidence(train_in(tmp_path_factory.mktemp("whole"), *overrides))
+
+    return evidence_of
+
+
+@pytest.fixture(scope="session")
+def stopped_once(tmp_path_factory) -> Path:
     from tests.continuing import SHORT
 
     every = ("scheduler=cosine_annealing", "trainer.checkpoint_every=4")
-    return train_here(*SHORT, *every, folder="stopped", stop=6)
+    return train_in(tmp_path_factory.mktemp("stopped"), *SHORT, *every, stop=6)
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path) -> Path:
+    """The folder of a run that was stopped after 6 of 40 steps, and saved steps 4 and 6."""
+    return shutil.copytree(stopped_once, tmp_path / "stopped", symlinks=True)

@@ -11,7 +11,10 @@ from tests.continuing import (
     SHORT,
     check_equal,
     evidence,
+    finish,
     killed,
+    read_summary,
+    start,
 )
 
 
@@ -76,3 +79,13 @@ def test_a_fork_that_cannot_be_is_told(stopped, train_here):
     assert "fork_at='soon' is not a length" in refused("fork_at=soon")
     shutil.rmtree(stopped / "checkpoints")
     assert "this run has no checkpoints" in refused()
+
+
+def test_a_sweep_of_forks(stopped, tmp_path):
+    command = ("-m", f"fork={stopped}", "scheduler=linear,step", "fork_at=4,6")
+    code, _, error = finish(start(*command, "hydra.sweep.dir=sweep", cwd=tmp_path))
+    assert (code, error) == (0, "")
+    found = [read_summary(path) for path in sorted(tmp_path.glob("sweep/?_*"))]
+    assert [(run["scheduler"], run["forked_from"]["step"], run["status"]) for run in found] == [
+        (scheduler, step, "completed") for scheduler in ("linear", "step") for step in (4, 6)
+    ]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Run, train_in
 from tests.continuing import (
     FEW,
     HARD,
@@ -18,111 +18,106 @@ from tests.continuing import (
     finish,
     killed,
     overrides_for,
+    read_summary,
     start,
     wait_for,
 )
 
 
-def compare_stopped_with_whole(train_here, *overrides: str, stops: tuple[int, ...]) -> None:
-    whole = train_here(*SHORT, *overrides, folder="whole")
-    train_here(*SHORT, *overrides, folder="cut", stop=stops[0])
+def compare_stopped_with_whole(train_here, whole, *overrides: str, stops: tuple[int, ...]) -> None:
+    cut = train_here(*SHORT, *overrides, stop=stops[0])
     for stop in (*stops[1:], None):
-        cut = train_here(f"resume={whole.parent / 'cut'}", folder="cut", stop=stop)
+        train_here(f"resume={cut}", stop=stop)
         if stop is not None:
-            summary = json.loads((cut / "summary.json").read_text())
+            summary = read_summary(cut)
             assert (summary["status"], summary["steps"]) == ("interrupted", stop)
-    check_equal(evidence(whole), evidence(cut))
+    check_equal(whole(*SHORT, *overrides), evidence(cut))
 
 
 @pytest.mark.parametrize("scheduler", FEW)
-def test_stopped_thrice_by_sigterm(train_here, scheduler):
+def test_stopped_thrice_by_sigterm(train_here, whole, scheduler):
     """The stops: inside an epoch, at an evaluation, and at an epoch's end."""
-    compare_stopped_with_whole(train_here, *overrides_for(scheduler), stops=(5, 16, 30))
+    compare_stopped_with_whole(train_here, whole, *overrides_for(scheduler), stops=(5, 16, 30))
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("scheduler", sorted(set(SCHEDULERS) - set(FEW)))
-def test_stopped_thrice_by_sigterm_under_every_schedule(train_here, scheduler):
-    compare_stopped_with_whole(train_here, *overrides_for(scheduler), stops=(5, 16, 30))
+def test_stopped_thrice_by_sigterm_under_every_schedule(train_here, whole, scheduler):
+    compare_stopped_with_whole(train_here, whole, *overrides_for(scheduler), stops=(5, 16, 30))
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
-def test_dropout_and_a_stateful_optimizer(train_here, optimizer):
+def test_dropout_and_a_stateful_optimizer(train_here, whole, optimizer):
     net = ("model._target_=tests.nets.with_dropout", "allow_targets=[tests.nets]")
-    whole = train_here(*SHORT, f"optimizer={optimizer}", *net, folder="whole")
-    train_here(*SHORT, f"optimizer={optimizer}", *net, folder="cut", stop=13)
-    cut = train_here(f"resume={whole.parent / 'cut'}", net[1], folder="cut")
-    check_equal(evidence(whole), evidence(cut))
-    other = train_here(*SHORT, f"optimizer={optimizer}", *net, "seed=1", folder="other")
-    assert evidence(other)["curves"] != evidence(whole)["curves"]
+    settings = (*SHORT, f"optimizer={optimizer}", *net)
+    cut = train_here(*settings, stop=13)
+    train_here(f"resume={cut}", net[1])
+    check_equal(whole(*settings), evidence(cut))
+    assert whole(*settings, "seed=1")["curves"] != whole(*settings)["curves"]
 
 
-def test_without_a_validation_split(train_here):
-    compare_stopped_with_whole(train_here, "dataset.val_size=0", "max_steps=9", stops=(4,))
+def test_without_a_validation_split(train_here, whole):
+    settings = ("dataset.val_size=0", "max_steps=9")
+    compare_stopped_with_whole(train_here, whole, *settings, stops=(4,))
 
 
-def compare_killed_with_whole(train_here, scheduler: str, kills: tuple[int, ...]) -> None:
+def compare_killed_with_whole(tmp_path, whole, scheduler: str, kills: tuple[int, ...]) -> None:
     overrides = (*SHORT, *overrides_for(scheduler))
-    whole = train_here(*overrides, folder="whole")
-    cut = whole.parent / "cut"
+    cut = tmp_path / "run"
     killed(kills[0], *overrides, f"hydra.run.dir={cut}")
     for step in kills[1:]:
         killed(step, f"resume={cut}")
-    train_here(f"resume={cut}", folder="cut")
-    check_equal(evidence(whole), evidence(cut))
-    assert evidence(cut)["summary"]["lr_check"] == {"steps": 40, "mismatches": 0}
+    train_in(tmp_path, f"resume={cut}")
+    check_equal(whole(*overrides), evidence(cut))
+    assert read_summary(cut)["lr_check"] == {"steps": 40, "mismatches": 0}
 
 
-def test_killed_again_and_again(train_here):
+def test_killed_again_and_again(tmp_path, whole):
     """Checkpoints are every 3 steps, evaluations every 4. The kills come:
 
     before the first checkpoint; at 21 after an evaluation that the newest checkpoint does not have;
     at 34 when nothing but the checkpoint has made what is logged safe; and at 38 after a checkpoint
     that was written with an evaluation.
     """
-    compare_killed_with_whole(train_here, "reduce_on_plateau", (2, 21, 34, 38))
+    compare_killed_with_whole(tmp_path, whole, "reduce_on_plateau", (2, 21, 34, 38))
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_killed_thrice_at_random_under_every_schedule(train_here, scheduler):
+def test_killed_thrice_at_random_under_every_schedule(tmp_path, whole, scheduler):
     steps = random.Random(scheduler).sample(range(1, 40), 3)
-    compare_killed_with_whole(train_here, scheduler, tuple(sorted(steps)))
+    compare_killed_with_whole(tmp_path, whole, scheduler, tuple(sorted(steps)))
+
+
+INTRODUCTION = "scheduler=none, base rate"  # of a run that is about to train
 
 
 @pytest.mark.full
-def test_a_hundred_kills_at_random_moments(train_here, caplog):
+def test_a_hundred_kills_at_random_moments(train_here, whole, tmp_path, capsys, caplog):
     """Saving every 2 steps: each kill leaves a run that goes on, to the very same end."""
-    overrides = (*SHORT, "trainer.checkpoint_every=2", "epochs=40", "trainer.eval_every=50")
-    whole = train_here(*overrides, folder="whole")
-    cut = train_here(*overrides, "max_steps=1", folder="cut")
-    moments, kills = random.Random(0), 0
-    for _ in range(100):
-        log = (cut / "train.log").stat().st_size if (cut / "train.log").exists() else 0
-        process = start(f"resume={cut}", "max_steps=null", cwd=cut.parent)
-        wait_for(
-            lambda log=log: (
-                (cut / "train.log").exists() and (cut / "train.log").stat().st_size > log
-            )
-        )
-        time.sleep(moments.uniform(0, 0.3))
+    overrides = (*SHORT, "trainer.checkpoint_every=2", "epochs=200", "trainer.eval_every=250")
+    cut, log, moments = tmp_path / "run", tmp_path / "run/train.log", random.Random(0)
+    killed(1, *overrides, f"hydra.run.dir={cut}")
+    for resumes in range(1, 101):
+        process = start(f"resume={cut}", cwd=tmp_path)
+        wait_for(lambda many=resumes: log.read_text().count(INTRODUCTION) > many)
+        time.sleep(moments.uniform(0, 0.2))
         process.kill()
-        kills += finish(process)[0] == -signal.SIGKILL
-    train_here(f"resume={cut}", "max_steps=null", folder="cut")
-    assert "damaged" not in caplog.text
-    assert kills >= 50
-    first, second = evidence(whole), evidence(cut)
-    assert first["tensors"] == second["tensors"]
-    for tag in ("train/loss", "lr/group0", "train/top1"):
-        assert first["curves"][tag] == second["curves"][tag]
+        assert finish(process)[0] == -signal.SIGKILL, f"the run was over after {resumes} resumes"
+    reached = json.loads((cut / "checkpoints/last/state.json").read_text())["step"]
+    train_here(f"resume={cut}")
+    damaged = (log.read_text() + caplog.text).count("is damaged")
+    with capsys.disabled():
+        print(f"\n{resumes} resumes and SIGKILLs up to step {reached}; unreadable: {damaged}")
+    assert damaged == 0
+    check_equal(whole(*overrides), evidence(cut))
 
 
-def test_a_resumed_run_may_be_longer_where_the_schedule_stays(train_here):
-    step = ("scheduler=step", "scheduler.step_size=1ep", *HARD)
-    whole = train_here(*SHORT, *step, folder="whole")
-    train_here(*SHORT, *step, "epochs=2", folder="cut")
-    cut = train_here(f"resume={whole.parent / 'cut'}", "epochs=4", folder="cut")
-    first, second = evidence(whole), evidence(cut)
+def test_a_resumed_run_may_be_longer_where_the_schedule_stays(train_here, whole):
+    step = (*SHORT, "scheduler=step", "scheduler.step_size=1ep", *HARD)
+    cut = train_here(*step, "epochs=2")
+    train_here(f"resume={cut}", "epochs=4")
+    first, second = dict(whole(*step)), evidence(cut)
     assert second.pop("speed") == sorted([*first.pop("speed"), 19])  # told at its first end too
     check_equal(first, second)
     saved = (cut / ".hydra/config.yaml").read_text()
@@ -160,16 +155,16 @@ def test_a_moved_run_folder(stopped, train_here):
     assert Run(moved, None).summary["steps"] == 40
 
 
-def test_a_damaged_checkpoint_is_passed_over(stopped, train_here, caplog):
-    whole = train_here(*SHORT, "scheduler=cosine_annealing", folder="whole")
+def test_a_damaged_checkpoint_is_passed_over(stopped, train_here, whole, caplog):
     path = stopped / "checkpoints/step_00000006/model.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     train_here(f"resume={stopped}", folder="stopped")
     assert "model.safetensors is not as it was written. Going back to step 4." in caplog.text
-    assert evidence(whole)["tensors"] == evidence(stopped)["tensors"]
-    assert evidence(whole)["curves"] == evidence(stopped)["curves"]
+    first, second = whole(*SHORT, "scheduler=cosine_annealing"), evidence(stopped)
+    assert first["tensors"] == second["tensors"]
+    assert first["curves"] == second["curves"]
 
 
 def test_a_complete_run_has_nothing_left_to_do(train_here, caplog):

@@ -9,7 +9,7 @@ import numpy as np
 import oneflow as flow
 import pytest
 
-from engine import checkpoint
+from engine import checkpoint, encoding
 from engine.encoding import decode, encode, pack
 
 
@@ -82,6 +82,19 @@ def test_what_is_packed_is_a_safetensors_file():
     for name, array in arrays.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(found[name], array)
+
+
+def test_what_is_fetched_together_comes_apart_as_it_was(monkeypatch):
+    """Small and large, more than OneFlow joins at once, kinds that are not joined, and 0-d."""
+    monkeypatch.setattr(encoding, "SMALL", 7)
+    arrays = {f"{n}": np.arange(n, n + 6).reshape(2, 3).astype("float32") for n in range(300)}
+    arrays |= {"large": np.eye(3, dtype="float32"), "count": np.array(7), "empty": np.zeros((0, 3))}
+    arrays |= {kind: np.arange(4).astype(kind) for kind in ("float16", "int64", "int8", "bool")}
+    found = encoding.fetch({name: flow.tensor(array) for name, array in arrays.items()})
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape), name
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
 def test_links_are_relative_and_best_is_kept_beside_the_newest(tmp_path):
