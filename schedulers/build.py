@@ -182,12 +182,19 @@ def trace_lr(
 def _follows_get_lr(scheduler: Any) -> bool:
     """Whether `step()` is known to set what `get_lr(base_lr, step)` gives, and nothing more.
 
-    So it is with OneFlow's classes and ours. A class from elsewhere may read its last rate or its
-    count of steps, so it is stepped.
+    So it is with OneFlow's classes and ours, unless one steps in its own way. A class from
+    elsewhere may read its last rate or its count of steps, so it is stepped.
     """
-    known = type(scheduler).__module__.startswith(("oneflow.", "schedulers."))
+    kind = type(scheduler)
+    known = kind.__module__.startswith(("oneflow.", "schedulers."))
+    plain = kind.step is _LRScheduler.step or kind in NESTING.values()
     members = getattr(scheduler, "schedulers", ())
-    return known and all(_follows_get_lr(member) for member in members)
+    return (
+        known
+        and plain
+        and kind.update_lrs is _LRScheduler.update_lrs
+        and all(_follows_get_lr(member) for member in members)
+    )
 
 
 def _trace_get_lr(scheduler: Any, total_steps: int) -> list[list[float]]:

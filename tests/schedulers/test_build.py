@@ -194,6 +194,31 @@ def test_schedules_that_depend_on_more_than_the_step_are_stepped(tmp_path, monke
     assert trace == [[1.0, 0.5, 0.25], [1.0, 0.1, pytest.approx(0.01)]]
 
 
+class OwnStep(upstream._LRScheduler):
+    def get_lr(self, base_lr, step):
+        return base_lr
+
+    def step(self):
+        super().step()
+        self.optimizer.param_groups[0]["lr"] = 7.0
+
+
+class OwnUpdate(upstream._LRScheduler):
+    def get_lr(self, base_lr, step):
+        return base_lr / (step + 1)
+
+    def update_lrs(self, lrs):
+        super().update_lrs([round(lr, 1) for lr in lrs])
+
+
+@pytest.mark.parametrize(
+    ("kind", "rates"), [(OwnStep, [7.0, 7.0, 7.0]), (OwnUpdate, [1.0, 0.5, 0.3])]
+)
+def test_a_class_that_steps_in_its_own_way_is_stepped(kind, rates, monkeypatch):
+    monkeypatch.setattr(kind, "__module__", "schedulers.mine")
+    assert trace_lr(node(f"{__name__}.{kind.__name__}"), [1.0], Horizon(3, 3)) == [rates]
+
+
 def test_a_trace_is_silent_and_a_run_is_not(capsys):
     talking = COSINE | {"verbose": True}
     trace_lr(talking, [0.1], RUN)
