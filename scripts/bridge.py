@@ -31,7 +31,7 @@ from scripts.node import check_node, count_targets, same, to_hydra
 from scripts.preview import is_plateau, made_up_metrics
 from scripts.run_config import check_structure
 
-MAX_TEXT = 8_000  # characters of a pasted command line or YAML; a shipped scheduler has 200 to 900
+MAX_TEXT = 4_000  # characters of a pasted command line or YAML; a shipped scheduler has 200 to 900
 MAX_SETUPS = 8  # in one address
 MAX_ADDRESS = 6_000  # characters of all its values; browsers and servers take at least 8,000
 MAX_STEPS = 2_000_000  # of a curve; of one with n parts the n-th part of that
@@ -116,12 +116,6 @@ def check_setup(setup: Setup) -> Setup:
             key = "dataset.train_size" if name == "train_size" else name
             raise ValueError(f"{key}={value!r:.80} must be a whole number from 1 to {high}.")
     check_node(setup.node)
-    steps, parts = setup.horizon.total_steps, max(count_targets(setup.node), 1)
-    if steps * parts > MAX_STEPS:
-        raise ValueError(
-            f"The run has {steps} steps: with {parts} scheduler nodes at most {MAX_STEPS // parts} "
-            "are drawn; lower epochs or raise batch_size."
-        )
     return setup
 
 
@@ -246,7 +240,7 @@ def _check_text(text: str) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()).partition(" See https")[0] or type(error).__name__
     return f"{text:.300}"
 
 
@@ -360,7 +354,7 @@ def read_state(params: Mapping[str, str]) -> tuple[list[Setup], dict[str, Any]]:
 
 
 _kept: OrderedDict[str, array] = OrderedDict()
-# A page has a thread per visitor; trace_lr redirects the process's one standard output meanwhile.
+# A page has a thread per visitor, and trace_lr redirects the one standard output of the process.
 _one_at_a_time = threading.Lock()
 
 
@@ -376,17 +370,38 @@ def trace(setup: Setup) -> list[float]:
     check_setup(setup)
     key = json.dumps(asdict(setup) | {"name": ""}, sort_keys=True)
     with _one_at_a_time:
-        if key not in _kept:
-            _kept[key] = array("d", _trace(setup))
-            while len(_kept) > 1 and sum(map(len, _kept.values())) > KEPT_RATES:
-                _kept.popitem(last=False)
-        _kept.move_to_end(key)
-        return _kept[key].tolist()
-
-
-def _trace(setup: Setup) -> list[float]:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key].tolist()
     node, horizon, metrics = setup.node, setup.horizon, None
     if is_plateau(OmegaConf.create(node)):
         mode = str(node.get("mode", "min"))
         metrics = made_up_metrics(mode, horizon.total_steps, horizon.steps_per_epoch)
-    return trace_lr(node, [setup.base_lr], horizon, metrics)[0]
+    rates = trace_node(node, float(setup.base_lr), horizon, metrics)
+    with _one_at_a_time:
+        _kept[key] = array("d", rates)
+        while len(_kept) > 1 and sum(map(len, _kept.values())) > KEPT_RATES:
+            _kept.popitem(last=False)
+    return rates
+
+
+def trace_node(
+    node: dict[str, Any],
+    base_lr: float,
+    horizon: Horizon,
+    metrics: Mapping[int, float] | None = None,
+) -> list[float]:
+    """The rates of a parameter group with this base rate, from `trace_lr`, of a checked node.
+
+    Raises:
+        ValueError: the node is not allowed, too long, or not one that can be built.
+    """
+    check_node(node)
+    parts = count_targets(node)
+    if horizon.total_steps * parts > MAX_STEPS:
+        raise ValueError(
+            f"The run has {horizon.total_steps} steps: with {parts} scheduler nodes at most "
+            f"{MAX_STEPS // parts} are drawn; lower epochs or raise batch_size."
+        )
+    with _one_at_a_time:
+        return trace_lr(node, [base_lr], horizon, metrics)[0]

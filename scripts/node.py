@@ -29,8 +29,8 @@ def check_node(node: Any) -> dict[str, Any]:
     Raises:
         ValueError: one sentence that names the key, the value and what is accepted.
     """
-    if not isinstance(node, dict):
-        raise ValueError("A schedule is a mapping with _target_ and its arguments.")
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise ValueError("A schedule is a mapping with _target_ and the arguments of that class.")
     for count, (key, value) in enumerate(_walk(node, "scheduler", 0)):
         if count > MAX_VALUES:
             raise ValueError(f"scheduler has more than {MAX_VALUES} values.")
@@ -98,7 +98,7 @@ def to_hydra(value: Any) -> str:
     """A value as Hydra's command line says it (a shell's quotes are another matter).
 
     >>> print(to_hydra([{"_target_": "a.B", "length": "8%", "text": "1, 2"}, None, True, 1e-05]))
-    [{_target_:a.B,length:8%,text:'1, 2'},null,true,1e-05]
+    [{_target_:a.B,length:8%,text:"1, 2"},null,true,1e-05]
     """
     if isinstance(value, dict):
         return "{" + ",".join(f"{name}:{to_hydra(entry)}" for name, entry in value.items()) + "}"
@@ -108,5 +108,5 @@ def to_hydra(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-        return value if plain else QuotedString(value, Quote.single).with_quotes()
+        return value if plain else QuotedString(value, Quote.double).with_quotes()
     return repr(value)
