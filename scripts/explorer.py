@@ -35,17 +35,23 @@ STYLE = """<style>
 .st-key-header h1{font-size:1.5rem;font-weight:600;padding:0;white-space:nowrap}
 .st-key-panel [data-testid="stMarkdownContainer"] p{font-size:.9rem;line-height:1.35}
 .st-key-panel [data-testid="stVerticalBlock"]{gap:.45rem}
-.figures{display:flex;flex-wrap:wrap;gap:.1rem 1.1rem;font-variant-numeric:tabular-nums}
-.figures span{color:#6B7280;font-size:.82rem;white-space:nowrap}
-.figures b{color:#222;font-size:.95rem;font-weight:600}
-.lint{color:#B34700;font-size:.88rem;margin:0 0 .2rem}
-.note{color:#6B7280;font-size:.88rem;margin:0 0 .2rem}
+[class*="st-key-amount"]{flex-wrap:nowrap!important}
+[class*="st-key-amount"]>*{min-width:0}
+[class*="st-key-edit-"]{min-width:11.5rem}
+[class*="st-key-edit-"] button{justify-content:flex-start;text-align:left}
+.figures{display:flex;flex-wrap:wrap;gap:.1rem .8rem;font-variant-numeric:tabular-nums}
+.figures span{color:#6B7280;font-size:.82rem;min-width:5.2rem;white-space:nowrap}
+.figures b{color:#222;font-size:.92rem;font-weight:600}
+.lint,.note{font-size:.88rem;margin:0} .lint{color:#B34700} .note{color:#6B7280}
 .st-key-chart{position:sticky;top:0;z-index:50;background:#fff}
 @media (min-width:641px){
  [data-testid="stColumn"]:has(.st-key-chart)>div{position:sticky;top:1rem}
 }
 @media (max-width:640px){
  [data-testid="stMainBlockContainer"]{padding:1rem .8rem 3rem}
+ [data-testid="stColumn"]:has(.st-key-chart),
+ [data-testid="stColumn"]:has(.st-key-chart)>div{display:contents}
+ [data-testid="stColumn"]:has(.st-key-panel){order:1} .st-key-bridge{order:2}
 }
 @COLORS@</style>"""
 
@@ -56,7 +62,7 @@ def page() -> None:
     session.start()
     language = st.session_state.view["lang"]
     dots = "".join(
-        f'.st-key-curve{i} button::before{{content:"";width:.75rem;height:.75rem;border-radius:50%;'
+        f'.st-key-edit-{i} button::before{{content:"";width:.75rem;height:.75rem;border-radius:50%;'
         f"background:{color};margin-right:.5rem;flex:none}}"
         for i, color in enumerate(COLORS)
     )
@@ -99,9 +105,11 @@ def explore() -> None:
             draw_chart(drawn, language)
         if problem:
             st.html(f'<p class="lint">{say("stale", language)}</p>')
-        draw_curves(drawn, language)
+        with st.container(gap="xxsmall"):
+            draw_curves(drawn, language)
         draw_findings(drawn[state.current], language)
-        draw_bridge(language, no_link)
+        with st.container(key="bridge"):
+            draw_bridge(language, no_link)
     with right, st.container(key="panel"):
         Panel(state.current, drawn[state.current].horizon, problem, language).draw()
 
@@ -128,7 +136,8 @@ def draw_chart(drawn: Sequence[Drawn], language: str) -> None:
     longest = max(d.horizon.total_steps for d in drawn)
     if state.playing:
         words = {key: say(key, language) for key in ("step", "epoch", "play")}
-        st.iframe(animation_page(rows, labels, longest, horizon.steps_per_epoch, words), height=345)
+        film = animation_page(rows, labels, log, longest, horizon.steps_per_epoch, words)
+        st.iframe(film, height=345)
     else:
         spec = chart_spec(labels, state.current, horizon, longest, log, language)
         st.vega_lite_chart(rows, spec, theme=None, width="stretch", key="curves")

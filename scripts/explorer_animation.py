@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from scripts.curves import COLORS
 from scripts.explorer_chart import nice_numbers
@@ -45,32 +45,40 @@ $('s').oninput=e=>{on=false;t=+e.target.value;draw()};draw();requestAnimationFra
 
 
 def animation_page(
-    rows: pd.DataFrame, labels: Sequence[str], total: int, per_epoch: int, words: dict[str, str]
+    rows: pa.Table,
+    labels: Sequence[str],
+    log: bool,
+    total: int,
+    per_epoch: int,
+    words: dict[str, str],
 ) -> str:
     """A page that plays the curves, with a pause button and a bar to move along.
 
     Args:
         rows: of `explorer_chart.chart_rows`.
         labels: of the curves.
+        log: a logarithmic rate axis.
         total: steps of the longest run.
         per_epoch: steps of an epoch, for what is told.
         words: `step`, `epoch` and `play` in the page's language.
     """
-    log = not np.array_equal(rows["shown"], rows["rate"])
-    heights = np.log10(rows["shown"]) if log else rows["shown"]
+    columns = {name: rows[name].to_numpy() for name in rows.column_names}
+    shown = columns["shown"]
+    heights = np.log10(shown) if log else shown
     low = float(heights.min()) if log else min(0.0, float(heights.min()))
     span = (float(heights.max()) - low) or 1.0
-    rows = rows.assign(x=rows["step"] * WIDTH / max(total - 1, 1))
-    rows = rows.assign(y=(HEIGHT * (1 - (heights - low) / span)).round(2))
+    places = columns["step"] * WIDTH / max(total - 1, 1)
+    levels = HEIGHT * (1 - (heights - low) / span)
     lines, curves = [_grid(log, low, span)], []
     for index, label in enumerate(labels):
-        own, color = rows[rows["curve"] == f"c{index}"], COLORS[index % len(COLORS)]
-        points = "L".join(f"{x:.1f} {y:g}" for x, y in zip(own["x"], own["y"], strict=True))
+        own, color = columns["curve"] == f"c{index}", COLORS[index % len(COLORS)]
+        pairs = zip(places[own], levels[own], strict=True)
+        points = "L".join(f"{x:.2f} {y:.2f}" for x, y in pairs)
         lines.append(f'<path class="pale" stroke="{color}" d="M{points}"/>')
         lines.append(f'<path clip-path="url(#c)" stroke="{color}" d="M{points}"/>')
         curves.append(
-            {"label": escape(label), "color": color, "steps": own["step"].tolist(),
-             "rates": own["rate"].tolist()}
+            {"label": escape(label), "color": color, "steps": columns["step"][own].tolist(),
+             "rates": columns["rate"][own].tolist()}
         )  # fmt: skip
     data = {"total": total, "per_epoch": per_epoch, "curves": curves, **words}
     filled = {

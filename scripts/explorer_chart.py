@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from schedulers import Horizon
 from schedulers.lint import Finding, lint_trace
@@ -91,7 +91,7 @@ def log_floor(drawn: Sequence[Drawn]) -> float:
     return min(max(least, 1e-5 * top), 0.1 * top)
 
 
-def chart_rows(setups: Sequence[Setup], current: int, log: bool) -> pd.DataFrame:
+def chart_rows(setups: Sequence[Setup], current: int, log: bool) -> pa.Table:
     """The points of all curves, at common steps, so that the pointer reads all of them at once.
 
     Columns: curve (`c0`, `c1`, ...), step, epoch (of the current curve), rate, shown (the rate, or
@@ -105,18 +105,20 @@ def chart_rows(setups: Sequence[Setup], current: int, log: bool) -> pd.DataFrame
         steps.update(_points(content(setup), floor))
     ordered = np.array(sorted(steps))
     marks = drawn[current].corners if len(drawn[current].corners) <= MOST_MARKS else {}
-    frames = []
+    tables = []
     for index, setup in enumerate(setups):
         own = ordered[ordered < drawn[index].horizon.total_steps]
         rates = np.asarray(bridge.trace(setup))[own]
-        named = [marks.get(int(s), "") if index == current else "" for s in own]
-        frames.append(
-            pd.DataFrame({"curve": f"c{index}", "step": own, "rate": rates, "mark": named})
-        )
-    rows = pd.concat(frames, ignore_index=True)
-    rows["epoch"] = rows["step"] / drawn[current].horizon.steps_per_epoch
-    rows["shown"] = np.maximum(rows["rate"], floor) if log else rows["rate"]
-    return rows
+        columns = {
+            "curve": [f"c{index}"] * len(own),
+            "step": own,
+            "epoch": own / drawn[current].horizon.steps_per_epoch,
+            "rate": rates,
+            "shown": rates if floor is None else np.maximum(rates, floor),
+            "mark": [marks.get(int(s), "") if index == current else "" for s in own],
+        }
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables)
 
 
 def chart_spec(

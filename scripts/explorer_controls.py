@@ -62,7 +62,12 @@ class Controls:
         number, unit = fields.take_apart(value, units)
         marks = fields.slider_span(name, value, units, self.horizon) if slider else []
         self._label(name, meaning)
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(
+            horizontal=True,
+            vertical_alignment="center",
+            gap="small",
+            key=f"amount {self.index} {key}",
+        ):
             if len(marks) > 1:
                 self._slider(key, marks, float(number), unit, setter)
             text_key = self._seed(f"{key} text", number)

@@ -109,9 +109,9 @@ def wrapped(node: Node, how: str) -> Node:
         target = bridge.shipped("chained")["_target_"]
         return {"_target_": target, "schedulers": [deepcopy(node), linear]}
     warmup = linear | {"start_factor": 0.1, "end_factor": 1.0, "total_iters": "8%"}
-    parts, milestone = ([warmup, shortened(node, 92)], "8%")
+    parts, milestone = [warmup, shortened(node, 92)], "8%"
     if how == "then":
-        parts, milestone = ([deepcopy(node), shortened(linear, 50)], "50%")
+        parts, milestone = [deepcopy(node), shortened(linear, 50)], "50%"
     return {
         "_target_": bridge.shipped("sequential")["_target_"],
         "schedulers": parts,

@@ -207,7 +207,7 @@ class Panel(Arguments):
 
     def _draw_building(self) -> None:
         node = self.setup.node
-        if "schedulers" in node or node["_target_"] not in nodes.nestable():
+        if node["_target_"] not in nodes.nestable():
             return
         st.caption(self.say("build"))
         with st.container(horizontal=True, gap="small"):

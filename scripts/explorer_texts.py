@@ -77,7 +77,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "when": ("When", "何时用"),
     "trap": ("Trap", "陷阱"),
     "run": ("The run", "训练"),
-    "base_lr": ("Base rate `B`: `optimizer.lr`", "基础学习率 `B`：`optimizer.lr`"),
+    "base_lr": ("Base rate `B`", "基础学习率 `B`"),
     "epochs": ("Passes over the training images", "遍历训练集的次数"),
     "batch_size": ("Images per step", "每步的图片数"),
     "train_size": ("Training images (45,000 of CIFAR-100)", "训练图片数（CIFAR-100 为 45,000）"),
