@@ -38,12 +38,13 @@ STYLE = """<style>
 [class*="st-key-amount"]{flex-wrap:nowrap!important}
 [class*="st-key-amount"]>*{min-width:0}
 [class*="st-key-edit-"]{min-width:11.5rem}
-[class*="st-key-edit-"] button{justify-content:flex-start;text-align:left}
+[class*="st-key-edit-"] button{justify-content:flex-start}
+[class*="st-key-edit-"] button>*{width:auto;flex:none}
 .figures{display:flex;flex-wrap:wrap;gap:.1rem .8rem;font-variant-numeric:tabular-nums}
 .figures span{color:#6B7280;font-size:.82rem;min-width:5.2rem;white-space:nowrap}
+.figures i{width:.75rem;height:.75rem;border-radius:50%;align-self:center}
 .figures b{color:#222;font-size:.92rem;font-weight:600}
 .lint,.note{font-size:.88rem;margin:0} .lint{color:#B34700} .note{color:#6B7280}
-.st-key-chart{position:sticky;top:0;z-index:50;background:#fff}
 @media (min-width:641px){
  [data-testid="stColumn"]:has(.st-key-chart)>div{position:sticky;top:1rem}
 }
@@ -51,7 +52,11 @@ STYLE = """<style>
  [data-testid="stMainBlockContainer"]{padding:1rem .8rem 3rem}
  [data-testid="stColumn"]:has(.st-key-chart),
  [data-testid="stColumn"]:has(.st-key-chart)>div{display:contents}
- [data-testid="stColumn"]:has(.st-key-panel){order:1} .st-key-bridge{order:2}
+ [data-testid="stLayoutWrapper"]:has(>.st-key-chart)
+ {position:sticky;top:0;z-index:50;background:#fff}
+ [data-testid="stHorizontalBlock"]:has(>[data-testid="stColumn"] .st-key-chart){gap:1rem}
+ [data-testid="stColumn"]:has(.st-key-panel){order:1}
+ [data-testid="stLayoutWrapper"]:has(>.st-key-bridge){order:2}
 }
 @COLORS@</style>"""
 
@@ -72,6 +77,7 @@ def page() -> None:
         from scripts.explorer_runs import draw_runs
 
         draw_runs(language)
+        session.remember()
     else:
         explore()
 
@@ -101,8 +107,7 @@ def explore() -> None:
     no_link = session.remember()
     left, right = st.columns([0.62, 0.38], gap="large")
     with left:
-        with st.container(key="chart"):
-            draw_chart(drawn, language)
+        draw_chart(drawn, language)
         if problem:
             st.html(f'<p class="lint">{say("stale", language)}</p>')
         with st.container(gap="xxsmall"):
@@ -137,10 +142,12 @@ def draw_chart(drawn: Sequence[Drawn], language: str) -> None:
     if state.playing:
         words = {key: say(key, language) for key in ("step", "epoch", "play")}
         film = animation_page(rows, labels, log, longest, horizon.steps_per_epoch, words)
-        st.iframe(film, height=345)
+        with st.container(key="chart"):
+            st.iframe(film, height=330)
     else:
         spec = chart_spec(labels, state.current, horizon, longest, log, language)
-        st.vega_lite_chart(rows, spec, theme=None, width="stretch", key="curves")
+        with st.container(key="chart"):
+            st.vega_lite_chart(rows, spec, theme=None, key="curves")
 
 
 def draw_downloads(drawn: Sequence[Drawn], language: str) -> None:

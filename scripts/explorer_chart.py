@@ -18,6 +18,7 @@ from scripts.explorer_texts import say
 
 EVENLY = 240  # steps at which the pointer finds the rate, beside those that draw the curve
 HEIGHT = 330
+RATE_LABEL = "datum.value && abs(datum.value) < 1e-3 ? format(datum.value, '~e') : datum.label"
 INK, GRAY, PALE = "#222222", "#6B7280", "#E5E7EB"
 
 
@@ -138,7 +139,7 @@ def chart_spec(
         "field": "shown",
         "type": "quantitative",
         "scale": {"type": "log" if log else "linear", "zero": not log, "nice": not log},
-        "axis": {"title": words["rate"], "format": "~g", "tickCount": 5},
+        "axis": {"title": words["rate"], "tickCount": 5, "labelExpr": RATE_LABEL},
     }
     color = {"field": "curve", "type": "nominal", "legend": None, "scale": {
         "domain": curves, "range": colors}}  # fmt: skip
@@ -146,11 +147,12 @@ def chart_spec(
     area = {
         "transform": [{"filter": here}],
         "mark": {"type": "area", "opacity": 0.07, "color": colors[current]},
-        "encoding": {"x": x | {"axis": _step_axis(words["step"])}, "y": y},
+        "encoding": {"x": x, "y": y},
     }
+    below = x | {"axis": step_axis(words["step"])}
     lines = {
         "mark": {"type": "line", "strokeJoin": "round"},
-        "encoding": {"x": x, "y": y, "color": color, "strokeWidth": width},
+        "encoding": {"x": below, "y": y, "color": color, "strokeWidth": width},
     }
     dots = {
         "transform": [{"filter": {"param": "reading", "empty": False}}],
@@ -158,14 +160,15 @@ def chart_spec(
         "encoding": {"x": x, "y": y, "color": color},
     }
     told = dict(zip(curves, (label or words["rate"] for label in labels), strict=True))
-    epochs = x | {"axis": _epoch_axis(words["epoch"], horizon, longest)}
-    layers = [area, *_marks(x, y), lines, _reading(epochs, told, words), dots]
+    epochs = x | {"axis": epoch_axis(words["epoch"], horizon.steps_per_epoch, longest)}
+    # An area reaches down to 0, which a logarithmic axis has not.
+    layers = [*([] if log else [area]), *_marks(x, y), lines, _reading(epochs, told, words), dots]
     return {
         "layer": layers,
         "resolve": {"axis": {"x": "independent"}},
         "height": HEIGHT,
         "width": "container",
-        "config": _CONFIG,
+        "config": CONFIG,
     }
 
 
@@ -211,13 +214,13 @@ def _marks(x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _step_axis(title: str) -> dict[str, Any]:
+def step_axis(title: str) -> dict[str, Any]:
+    """The axis below a chart."""
     return {"title": title, "format": ",d", "grid": False, "tickCount": 6, "labelFlush": True}
 
 
-def _epoch_axis(title: str, horizon: Horizon, longest: int) -> dict[str, Any]:
+def epoch_axis(title: str, per_epoch: int, longest: int) -> dict[str, Any]:
     """The same axis counted in epochs, with ticks at round ones."""
-    per_epoch = horizon.steps_per_epoch
     values = [value * per_epoch for value in nice_numbers(longest / per_epoch)]
     told = f"format(datum.value / {per_epoch}, '~g')"
     return {"title": title, "orient": "top", "grid": False, "values": values,
@@ -236,7 +239,7 @@ def nice_numbers(high: float, most: int = 6) -> list[float]:
     return [float(f"{k * step:.10g}") for k in range(count + 1)]
 
 
-_CONFIG = {
+CONFIG = {
     "font": "inherit, sans-serif",
     "background": "transparent",
     "view": {"stroke": None},

@@ -174,10 +174,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "applied": ("applied", "实际"),
     "planned": ("planned", "计划"),
-    "accuracy": ("accuracy (%)", "准确率（%）"),
-    "train_top1": ("train top-1", "训练 top-1"),
     "val_top1": ("validation top-1", "验证 top-1"),
     "run_name": ("run", "训练"),
+    "completed": ("completed", "已完成"),
+    "interrupted": ("interrupted", "被中断"),
+    "failed": ("failed", "失败"),
+    "unfinished": ("unfinished", "未结束"),
+    "as_planned": (
+        "<b>{equal:,}</b> of {total:,} recorded rates as planned",
+        "{total:,} 个学习率中有 <b>{equal:,}</b> 个与计划一致",
+    ),
     "too_many_runs": (
         "The first {shown} of {total} runs are drawn.",
         "只画出 {total} 次训练中的前 {shown} 次。",
