@@ -21,7 +21,7 @@ from schedulers.durations import LENGTHS, Horizon, to_step_factor, to_steps
 _HINTS = {"milestones": list[int], "min_lr": float | list[float], "schedulers": list[Any]}
 
 # Whole numbers that are no lengths: what each one counts.
-_COUNTS = {
+COUNTS = {
     "T_mult": "times the previous cycle",
     "restart_limit": "cycles",
     "num_cycles": "cycles",
@@ -206,7 +206,7 @@ def _fit_text(value: str, accepts: Sequence[Any], horizon: Horizon, key: str) ->
         return value
     name = _argument_name(key)
     anything = Any in accepts
-    if not choices and name not in _COUNTS:
+    if not choices and name not in COUNTS:
         if "/" in value and (anything or float in accepts):
             return to_step_factor(value, horizon, key)
         if anything or int in accepts:
@@ -244,8 +244,8 @@ def _describe(accepts: Sequence[Any], key: str) -> str:
         origin = get_origin(hint)
         if origin is Literal:
             words.append(" or ".join(str(choice) for choice in get_args(hint)))
-        elif hint is int and name in _COUNTS:
-            words.append(f"a whole number ({_COUNTS[name]}, not a length)")
+        elif hint is int and name in COUNTS:
+            words.append(f"a whole number ({COUNTS[name]}, not a length)")
         elif hint is int:
             words.append(f"a whole number of {LENGTHS}")
         elif hint is float:

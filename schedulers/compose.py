@@ -27,8 +27,8 @@ class LambdaLR(upstream.LambdaLR):
         Raises:
             ValueError: there is one function per group.
         """
-        function = self.lr_lambdas[0]
-        if any(other is not function for other in self.lr_lambdas):
+        function, *others = self.lr_lambdas
+        if others and any(other is not function for other in others):
             raise ValueError("inside a composite LambdaLR takes one function for all groups.")
         return base_lr * function(step)
 

@@ -14,6 +14,10 @@ import numpy as np
 if TYPE_CHECKING:
     from schedulers import Horizon
 
+# Okabe and Ito 2008, "Color Universal Design": told apart by color-blind readers as well.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MOST_MARKS = 30  # more of them would hide the curve
+
 
 @dataclass(frozen=True)
 class Curve:

@@ -14,13 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from scripts.curves import Curve, find_corners, line_points, log_floor
+from scripts.curves import COLORS, MOST_MARKS, Curve, find_corners, line_points, log_floor
 
 if TYPE_CHECKING:
     from scripts.lr_range_test import RangeTest
 
-# Okabe and Ito 2008, "Color Universal Design": told apart by color-blind readers as well.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":")  # a second way to tell curves apart, and for more than six
 INK, GRAY, PALE, ALARM = "#222222", "#666666", "#D9D9D9", "#B34700"
 
@@ -28,7 +26,6 @@ INK, GRAY, PALE, ALARM = "#222222", "#666666", "#D9D9D9", "#B34700"
 WIDTH, PLOT, LEFT, RIGHT, TITLE, ROW, EPOCHS, STEPS = 8.0, 3.0, 0.95, 0.3, 0.42, 0.27, 0.55, 0.65
 PICTURE_DPI, ANIMATION_DPI = 120, 72
 LEGEND_COLUMNS, RULE_COLUMNS = 3, 2
-MOST_MARKS = 30  # more of them would hide the curve
 
 FRAMES, FRAME_MS, PAUSE_MS = 50, 60, 2500
 

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 from oneflow.optim import lr_scheduler as upstream
 
 from schedulers import Horizon, build_scheduler, compose, trace_lr
+from tests.conftest import ROOT
 from tests.schedulers.helpers import build_optimizer, node, sentence_of, stepped
 
 RUN = Horizon(total_steps=100, steps_per_epoch=10)
@@ -156,6 +157,66 @@ def test_a_trace_is_what_stepping_gives():
     schedule = node("WarmupLR", scheduler_or_optimizer=COSINE, warmup_iters=7)
     rows = stepped(build(schedule, 0.1, 0.3), 100)
     assert trace_lr(schedule, [0.1, 0.3], RUN) == [list(rates) for rates in zip(*rows, strict=True)]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("conf/scheduler/*.yaml")), ids=lambda p: p.stem)
+def test_every_trace_is_what_stepping_gives_to_the_last_bit(path):
+    schedule, run = OmegaConf.load(path), Horizon(total_steps=337, steps_per_epoch=11)
+    scheduler = build_scheduler(schedule, build_optimizer(0.1, 0.3), run)
+    metrics = {}
+    if isinstance(scheduler, upstream.ReduceLROnPlateau):
+        metrics = dict.fromkeys(range(11, 337, 11), 1.0)
+        rows = []
+        for step in range(337):
+            if step in metrics:
+                scheduler.step(metrics[step])
+            rows.append([group["lr"] for group in scheduler.optimizer.param_groups])
+    else:
+        rows = stepped(scheduler, 337)
+    trace = trace_lr(schedule, [0.1, 0.3], run, metrics)
+    assert trace == [list(rates) for rates in zip(*rows, strict=True)]
+
+
+def test_schedules_that_depend_on_more_than_the_step_are_stepped(tmp_path, monkeypatch):
+    (tmp_path / "my_halving.py").write_text(
+        "from oneflow.optim.lr_scheduler import _LRScheduler\n"
+        "class Halving(_LRScheduler):\n"
+        "    def get_lr(self, base_lr, step):\n"
+        "        return base_lr if step == 0 else self._last_lr[0] / 2\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert trace_lr(node("my_halving.Halving"), [1.0], Horizon(4, 4)) == [[1.0, 0.5, 0.25, 0.125]]
+    functions = [
+        {"_target_": "tests.schedulers.helpers.power", "_partial_": True, "base": base}
+        for base in (0.5, 0.1)
+    ]
+    trace = trace_lr(node("LambdaLR", lr_lambda=functions), [1.0, 1.0], Horizon(3, 3))
+    assert trace == [[1.0, 0.5, 0.25], [1.0, 0.1, pytest.approx(0.01)]]
+
+
+class OwnStep(upstream._LRScheduler):
+    def get_lr(self, base_lr, step):
+        return base_lr
+
+    def step(self):
+        super().step()
+        self.optimizer.param_groups[0]["lr"] = 7.0
+
+
+class OwnUpdate(upstream._LRScheduler):
+    def get_lr(self, base_lr, step):
+        return base_lr / (step + 1)
+
+    def update_lrs(self, lrs):
+        super().update_lrs([round(lr, 1) for lr in lrs])
+
+
+@pytest.mark.parametrize(
+    ("kind", "rates"), [(OwnStep, [7.0, 7.0, 7.0]), (OwnUpdate, [1.0, 0.5, 0.3])]
+)
+def test_a_class_that_steps_in_its_own_way_is_stepped(kind, rates, monkeypatch):
+    monkeypatch.setattr(kind, "__module__", "schedulers.mine")
+    assert trace_lr(node(f"{__name__}.{kind.__name__}"), [1.0], Horizon(3, 3)) == [rates]
 
 
 def test_a_trace_is_silent_and_a_run_is_not(capsys):
