@@ -12,11 +12,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from schedulers import Horizon
-from scripts.bridge import trace_node
 from scripts.node import check_node
 from scripts.preview import is_plateau
 from scripts.run_config import read_run_config
 from scripts.run_folder import read_applied, read_metrics, read_objects, read_summary
+from scripts.setups import trace_node
 from scripts.start import base_lrs
 from scripts.targets import check_targets
 from train import build_horizon
