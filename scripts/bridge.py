@@ -8,14 +8,8 @@ that has no part in the curve. SECURITY.md lists it.
 
 import json
 import shlex
-import threading
-from array import array
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
-from functools import cache
-from math import ceil
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -24,18 +18,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-import engine  # noqa: F401  (prepares the process for OneFlow)
-from schedulers import Horizon, trace_lr
-from scripts.command_line import CONF
-from scripts.node import check_node, count_targets, same, to_hydra
-from scripts.preview import is_plateau, made_up_metrics
+from scripts.node import check_node, same, to_hydra
 from scripts.run_config import check_structure
+from scripts.setups import TRAIN_SIZE, Setup, check_setup, names, shipped, trace
+
+__all__ = ["Setup", "check_setup", "names", "shipped", "trace"]  # and what follows
 
 MAX_TEXT = 4_000  # characters of a pasted command line or YAML; a shipped scheduler has 200 to 900
 MAX_SETUPS = 8  # in one address
 MAX_ADDRESS = 6_000  # characters of all its values; browsers and servers take at least 8,000
-MAX_STEPS = 2_000_000  # of a curve; of one with n parts the n-th part of that
-KEPT_RATES = 4_000_000  # in the cache of traces: 32 MB
 
 _KEYS = {  # what a command line may set besides scheduler.*, and the field of Setup that it is
     "optimizer.lr": "base_lr",
@@ -43,80 +34,6 @@ _KEYS = {  # what a command line may set besides scheduler.*, and the field of S
     "batch_size": "batch_size",
     "dataset.train_size": "train_size",
 }
-_TRAIN_SIZE = 45_000  # what val_size leaves of CIFAR-100
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What decides a curve.
-
-    Attributes:
-        name: the file of conf/scheduler that the node started from.
-        node: scheduler node as YAML would give it, durations as written (`30%`).
-        base_lr: the optimizer's rate.
-        epochs: passes over the training set.
-        batch_size: images per step.
-        train_size: images that train.
-    """
-
-    name: str
-    node: dict[str, Any]
-    base_lr: float = 0.1
-    epochs: int = 30
-    batch_size: int = 128
-    train_size: int = _TRAIN_SIZE
-
-    @property
-    def horizon(self) -> Horizon:
-        """The run's length, as `train.build_horizon` finds it."""
-        steps_per_epoch = ceil(self.train_size / self.batch_size)
-        return Horizon(self.epochs * steps_per_epoch, steps_per_epoch)
-
-
-def names() -> list[str]:
-    """The schedules that are shipped: the files of conf/scheduler."""
-    return sorted(path.stem for path in (CONF / "scheduler").glob("*.yaml"))
-
-
-def shipped(name: str) -> dict[str, Any]:
-    """The node of conf/scheduler/NAME.yaml.
-
-    Raises:
-        ValueError: there is no such schedule.
-    """
-    if name not in names():
-        raise ValueError(f"scheduler={name!r:.80}: there are {', '.join(names())}.")
-    return deepcopy(_read_shipped(name))
-
-
-@cache
-def _read_shipped(name: str) -> dict[str, Any]:
-    return _to_plain(OmegaConf.load(CONF / "scheduler" / f"{name}.yaml"))
-
-
-def _to_plain(config: Any) -> dict[str, Any]:
-    plain: Any = OmegaConf.to_container(config, resolve=False)
-    return plain
-
-
-def check_setup(setup: Setup) -> Setup:
-    """Return the setup if a run could be started from it.
-
-    Raises:
-        ValueError: names the key, the value and what is accepted.
-    """
-    shipped(setup.name)
-    lr = setup.base_lr
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < 1e6:
-        raise ValueError(f"optimizer.lr={lr!r:.80} must be a number above 0 and below 1e6.")
-    limits = {"epochs": 10**6, "batch_size": 10**6, "train_size": _TRAIN_SIZE}
-    for name, high in limits.items():
-        value = getattr(setup, name)
-        if type(value) is not int or not 1 <= value <= high:
-            key = "dataset.train_size" if name == "train_size" else name
-            raise ValueError(f"{key}={value!r:.80} must be a whole number from 1 to {high}.")
-    check_node(setup.node)
-    return setup
 
 
 def write_command(setup: Setup) -> str:
@@ -239,13 +156,22 @@ def _check_text(text: str) -> None:
         raise ValueError(f"{text!r:.80}: interpolations (${{...}}) are not accepted.")
 
 
+def _to_plain(config: Any) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    return plain
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split()).partition(" See https")[0] or type(error).__name__
     return f"{text:.300}"
 
 
 def _apply(overrides: list[Override], setup: Setup) -> Setup:
-    """The setup after the overrides, applied by the function with which Hydra composes."""
+    """The setup after the overrides, applied by the very function with which Hydra composes.
+
+    It is a private one (of the Hydra that is locked); composing in full would read files that the
+    overrides choose, and set state of the whole process under other visitors' feet.
+    """
     config = OmegaConf.create({"scheduler": setup.node})
     for key, field in _KEYS.items():
         OmegaConf.update(config, key, getattr(setup, field))
@@ -259,7 +185,7 @@ def _apply(overrides: list[Override], setup: Setup) -> Setup:
     except Exception as error:  # OmegaConf has a dozen kinds; all mean the same
         raise ValueError(f"The command line cannot be followed: {_one_line(error)}") from error
     if fields["train_size"] is None:  # as in conf/dataset: all that val_size leaves
-        fields["train_size"] = _TRAIN_SIZE
+        fields["train_size"] = TRAIN_SIZE
     return replace(setup, node=node, **fields)
 
 
@@ -351,57 +277,3 @@ def read_state(params: Mapping[str, str]) -> tuple[list[Setup], dict[str, Any]]:
                 raise ValueError(f"In the address, s{index}: {error}") from error
     curves = {f"s{index}" for index in range(MAX_SETUPS)}
     return setups, {name: _read_value(text) for name, text in params.items() if name not in curves}
-
-
-_kept: OrderedDict[str, array] = OrderedDict()
-# A page has a thread per visitor, and trace_lr redirects the one standard output of the process.
-_one_at_a_time = threading.Lock()
-
-
-def trace(setup: Setup) -> list[float]:
-    """The rates of the first parameter group, from `trace_lr`; kept for the next time.
-
-    ReduceLROnPlateau follows a made-up metric, looked at once per epoch as a run does by default:
-    it gets a tenth better at each evaluation and no better after 40 % of the run.
-
-    Raises:
-        ValueError: one sentence that names the key, the value and what is accepted.
-    """
-    check_setup(setup)
-    key = json.dumps(asdict(setup) | {"name": ""}, sort_keys=True)
-    with _one_at_a_time:
-        if key in _kept:
-            _kept.move_to_end(key)
-            return _kept[key].tolist()
-    node, horizon, metrics = setup.node, setup.horizon, None
-    if is_plateau(OmegaConf.create(node)):
-        mode = str(node.get("mode", "min"))
-        metrics = made_up_metrics(mode, horizon.total_steps, horizon.steps_per_epoch)
-    rates = trace_node(node, float(setup.base_lr), horizon, metrics)
-    with _one_at_a_time:
-        _kept[key] = array("d", rates)
-        while len(_kept) > 1 and sum(map(len, _kept.values())) > KEPT_RATES:
-            _kept.popitem(last=False)
-    return rates
-
-
-def trace_node(
-    node: dict[str, Any],
-    base_lr: float,
-    horizon: Horizon,
-    metrics: Mapping[int, float] | None = None,
-) -> list[float]:
-    """The rates of a parameter group with this base rate, from `trace_lr`, of a checked node.
-
-    Raises:
-        ValueError: the node is not allowed, too long, or not one that can be built.
-    """
-    check_node(node)
-    parts = count_targets(node)
-    if horizon.total_steps * parts > MAX_STEPS:
-        raise ValueError(
-            f"The run has {horizon.total_steps} steps: with {parts} scheduler nodes at most "
-            f"{MAX_STEPS // parts} are drawn; lower epochs or raise batch_size."
-        )
-    with _one_at_a_time:
-        return trace_lr(node, [base_lr], horizon, metrics)[0]

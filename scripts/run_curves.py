@@ -7,16 +7,16 @@ is told in a sentence, and the rest is shown.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from engine.settings import check_settings
 from schedulers import Horizon
-from scripts.bridge import trace_node
 from scripts.node import check_node
 from scripts.preview import is_plateau
 from scripts.run_config import read_run_config
 from scripts.run_folder import read_applied, read_metrics, read_objects, read_summary
+from scripts.setups import trace_node
 from scripts.start import base_lrs
 from scripts.targets import check_targets
 from train import build_horizon
@@ -84,18 +84,19 @@ def _place(folder: Path) -> tuple[int, str]:
 def read_run(folder: Path) -> RunCurves:
     """What can be read of one run."""
     run = RunCurves(folder.resolve().name)
-    parts: tuple[Callable[[RunCurves, Path], None], ...] = (
-        _read_status,
-        _read_planned,
-        _read_applied,
-        _read_evaluations,
-    )
-    for read in parts:
+    parts: dict[str, Callable[[RunCurves, Path], None]] = {
+        "summary.json": _read_status,
+        ".hydra/config.yaml": _read_planned,
+        "events.out.tfevents.*": _read_applied,
+        "metrics.jsonl": _read_evaluations,
+    }
+    for name, read in parts.items():
         try:
             read(run, folder)
         except Exception as error:  # damage shows in many ways; what is left is still worth a look
             sentence = " ".join(str(error).split()) or type(error).__name__
-            run.problems.append(f"{sentence:.500}")
+            told = isinstance(error, ValueError | OSError)
+            run.problems.append(f"{'' if told else f'{name} cannot be used: '}{sentence:.500}")
     return run
 
 
@@ -109,18 +110,14 @@ def _read_status(run: RunCurves, folder: Path) -> None:
 def _read_planned(run: RunCurves, folder: Path) -> None:
     config = read_run_config(folder)
     check_targets(config, [])
-    node = _plain_node(config)
+    check_settings(config)
+    node = check_node(OmegaConf.to_container(config, resolve=True).get("scheduler"))
     base_lr, horizon = base_lrs(config.optimizer)[0], build_horizon(config)
     metrics = None
-    if is_plateau(config.scheduler):
+    if is_plateau(OmegaConf.create(node)):
         metrics = read_metrics(folder, str(node.get("mode", "min")))
     run.planned = trace_node(node, base_lr, horizon, metrics)
     run.base_lr, run.horizon = base_lr, horizon
-
-
-def _plain_node(config: DictConfig) -> dict[str, Any]:
-    node: Any = OmegaConf.to_container(config.scheduler, resolve=True)
-    return check_node(node)
 
 
 def _read_applied(run: RunCurves, folder: Path) -> None:
