@@ -2,7 +2,7 @@
 
 import oneflow.nn as nn
 
-from models.resnet import initialize_convs
+from models.layers import check_num_classes, initialize_convs
 
 
 def convnet_tiny(num_classes: int) -> nn.Sequential:
@@ -26,7 +26,7 @@ def convnet_tiny(num_classes: int) -> nn.Sequential:
         nn.BatchNorm2d(64),
         nn.ReLU(),
         nn.Flatten(),  # (N, 4096)
-        nn.Linear(64 * 8 * 8, num_classes),  # (N, num_classes)
+        nn.Linear(64 * 8 * 8, check_num_classes(num_classes)),  # (N, num_classes)
     )
     initialize_convs(net)
     return net

@@ -14,25 +14,13 @@ parameters (every second row and column, and zeros for the new channels) and opt
 convolution with batch normalization.
 """
 
+from collections.abc import Callable
+
 import oneflow as flow
 import oneflow.nn as nn
 import oneflow.nn.functional as F
 
-
-def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size at stride 1 and halves it at stride 2.
-
-    It has no bias: the batch normalization behind it would remove it, and on a CPU OneFlow's
-    convolution is 2 to 3 times slower with one.
-    """
-    return nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=stride,
-        padding=kernel_size // 2,
-        bias=False,
-    )
+from models.layers import check_num_classes, conv, initialize_convs
 
 
 class PaddedShortcut(nn.Module):
@@ -64,10 +52,9 @@ def build_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: s
 class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions (the paper's figure 5, left): width channels in between and out."""
 
-    expansion = 1
-
     def __init__(self, in_channels: int, width: int, stride: int, shortcut: str) -> None:
         super().__init__()
+        self.out_channels = width
         self.residual = nn.Sequential(
             conv(in_channels, width, 3, stride),
             nn.BatchNorm2d(width),
@@ -89,11 +76,9 @@ class Bottleneck(nn.Module):
     the first 1 x 1. The number of parameters is the same.
     """
 
-    expansion = 4
-
     def __init__(self, in_channels: int, width: int, stride: int, shortcut: str) -> None:
         super().__init__()
-        out_channels = self.expansion * width
+        self.out_channels = out_channels = 4 * width
         self.residual = nn.Sequential(
             conv(in_channels, width, 1),
             nn.BatchNorm2d(width),
@@ -115,7 +100,8 @@ class ResNet(nn.Module):
     """A stem, stages of residual blocks, the average over all positions, and one linear layer.
 
     Stage i has `depths[i]` blocks of `widths[i]` channels (4 times as many behind a bottleneck);
-    each stage but the first starts with stride 2.
+    each stage but the first starts with stride 2. A block is built from its incoming channels, its
+    width, stride and shortcut, and says its `out_channels`.
 
     Batch normalization starts with scale 1 and shift 0, the linear layer with OneFlow's default.
 
@@ -125,7 +111,7 @@ class ResNet(nn.Module):
 
     def __init__(
         self,
-        block: type[BasicBlock] | type[Bottleneck],
+        block: Callable[[int, int, int, str], nn.Module],
         depths: tuple[int, ...],
         widths: tuple[int, ...],
         num_classes: int,
@@ -142,9 +128,9 @@ class ResNet(nn.Module):
             blocks = []
             for stride in strides:
                 blocks.append(block(channels, width, stride, shortcut))
-                channels = block.expansion * width
+                channels = blocks[-1].out_channels
             self.stages.add_module(str(index + 1), nn.Sequential(*blocks))
-        self.head = nn.Linear(channels, num_classes)
+        self.head = nn.Linear(channels, check_num_classes(num_classes))
         initialize_convs(self)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
@@ -158,17 +144,6 @@ class ResNet(nn.Module):
         # (N, 64)              (N, 512)             (N, 2048)            mean over positions
         features = self.stages(self.stem(images))
         return self.head(features.mean(dim=(2, 3)))
-
-
-def initialize_convs(net: nn.Module) -> None:
-    """Draw the convolutions' weights from N(0, 2 / (out_channels * kernel_height * kernel_width)).
-
-    With this variance the gradient keeps its size on its way back through convolutions and ReLUs
-    (He et al. 2015, arXiv 1502.01852, section 2.2, backward case).
-    """
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def cifar_resnet(n: int, num_classes: int, shortcut: str) -> ResNet:
