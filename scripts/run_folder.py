@@ -36,14 +36,12 @@ def read_metrics(folder: Path, mode: str) -> dict[int, float]:
     """
     name, path = "val/loss" if mode == "min" else "val/top1", folder / "metrics.jsonl"
     lines = read_objects(path, str.splitlines) if path.is_file() else []
-    metrics = {line.get("step"): line[name] for line in lines if name in line}
-    if not metrics:
+    found = [(line.get("step"), line[name]) for line in lines if name in line]
+    if not found:
         raise FileNotFoundError(f"{folder} has no evaluation with {name} in a metrics.jsonl.")
-    if not all(
-        type(step) is int and isinstance(value, int | float) for step, value in metrics.items()
-    ):
+    if not all(type(step) is int and isinstance(value, int | float) for step, value in found):
         raise ValueError(f"{path} is damaged: a step or {name} is no number.")
-    return metrics
+    return dict(found)
 
 
 def read_applied(folder: Path) -> list[dict[int, float]]:

@@ -130,12 +130,21 @@ def correct(differences: Sequence[Difference]) -> None:
             difference.bootstrap = bootstrap_interval(difference.values, level)
 
 
-def bootstrap_interval(values: np.ndarray, level: float) -> tuple[float, float] | None:
-    """BCa bootstrap interval of the mean, 9,999 resamples, always the same ones."""
+def bootstrap_interval(
+    values: np.ndarray, level: float, resamples: int = 9999
+) -> tuple[float, float] | None:
+    """BCa bootstrap interval of the mean; None where it cannot be computed.
+
+    The same values have the same interval, for the resamples are always the same ones.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # degenerate: told by returning None
         interval = stats.bootstrap(
-            (values,), np.mean, confidence_level=level, random_state=np.random.default_rng(0)
+            (values,),
+            np.mean,
+            n_resamples=resamples,
+            confidence_level=level,
+            random_state=np.random.default_rng(0),
         ).confidence_interval
     low, high = float(interval.low), float(interval.high)
     return (low, high) if np.isfinite([low, high]).all() else None

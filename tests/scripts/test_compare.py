@@ -49,7 +49,7 @@ def test_a_study_becomes_a_report(tmp_path):
     table = pd.read_csv(tmp_path / "results.csv")
     assert len(table) == 15 and table.counts.all()
     row = table[(table.schedule == "step") & (table.seed == 2)].iloc[0]
-    summary = json.loads((tmp_path / "5_step_seed2/summary.json").read_text())
+    summary = json.loads((tmp_path / "7_step_seed2/summary.json").read_text())
     assert row.test_top1 == summary["test_top1"] and row.lr_mismatches == 0
 
 

@@ -196,3 +196,32 @@ def test_a_mean_is_told_with_its_interval():
     assert with_interval([1.0, 2.0, 3.0]) == "2.00 ± 2.48"
     assert with_interval([2.0]) == "2.00"
     assert with_interval([]) == "–"
+
+
+def cover(values, intervals, mean):
+    return np.mean([low <= mean <= high for low, high in intervals(values)])
+
+
+def t_intervals(values):
+    return [mean_interval(row)[1:] for row in values]
+
+
+def bca_intervals(values):
+    return [bootstrap_interval(row, 0.95, resamples=999) or (0, 0) for row in values]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("n", [3, 5, 10, 20])
+def test_how_often_the_intervals_cover_the_truth(n):
+    """The table of docs/compare.md; with -s it is printed."""
+    random = np.random.default_rng(n)
+    for name, values, mean in (
+        ("normal", random.normal(size=(2000, n)), 0.0),
+        ("heavy tails", random.standard_t(3, size=(2000, n)), 0.0),
+        ("skewed", random.exponential(size=(2000, n)), 1.0),
+    ):
+        t, bca = cover(values, t_intervals, mean), cover(values[:600], bca_intervals, mean)
+        print(f"\nn = {n}, {name}: t {t:.1%}, BCa {bca:.1%}", end="")
+        assert t > (0.85 if name == "skewed" else 0.935)
+        assert bca < 0.94
+        assert bca < 0.9 or n >= FEWEST_FOR_BOOTSTRAP

@@ -49,7 +49,17 @@ def test_mutated_records(tmp_path, run_training, count):
 
 @pytest.mark.parametrize(
     "text",
-    ["[1]", "7", "null", "[" * 100_000, '{"step": 1}\n7', '{"val/top1": 1}', "\0", "NaN"],
+    [
+        "[1]",
+        "7",
+        "null",
+        "[" * 100_000,
+        '{"step": 1}\n7',
+        '{"val/top1": 1}',
+        "\0",
+        "NaN",
+        '{"step": {}, "val/top1": 1}',
+    ],
 )
 @pytest.mark.parametrize("name", ["summary.json", "metrics.jsonl"])
 def test_hostile_records(tmp_path, name, text):
