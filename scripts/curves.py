@@ -134,7 +134,7 @@ def corner_points(rates: Sequence[float], limit: int = 500, precision: float = 5
     heapq.heapify(heap)
     while heap and len(kept) < limit:
         distance, step, start, stop = heapq.heappop(heap)
-        if -distance <= tolerance:
+        if not -distance > tolerance:  # also where one is no number, as beside an infinite rate
             break
         kept.add(step)
         heapq.heappush(heap, _furthest(values, start, step))
@@ -158,7 +158,7 @@ def log_floor(curves: Sequence[Curve]) -> float:
     Deeper, the axis would show little else than where the last step of a cosine ends.
     """
     rates = np.concatenate([np.asarray(rates) for curve in curves for rates in curve.rates])
-    positive = rates[rates > 0]
+    positive = rates[(rates > 0) & np.isfinite(rates)]
     if not positive.size:
         return 1e-5
     top = float(positive.max())

@@ -56,6 +56,8 @@ def _walk(value: Any, key: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 def _check_value(key: str, value: Any) -> None:
+    if key.endswith("._partial_") and not isinstance(value, bool):
+        raise ValueError(f"{key}={value!r:.80} must be true or false.")
     if isinstance(value, str):
         if len(value) > MAX_LETTERS or not value.isprintable():
             raise ValueError(f"{key}={value!r:.80} must be at most {MAX_LETTERS} plain letters.")

@@ -269,7 +269,7 @@ CHANGES = st.dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CHANGES, st.sampled_from(["sequential", "piecewise"]))
 def test_any_plain_values_come_back_from_the_line_and_the_yaml(changes, name):
     setup = Setup(name, shipped(name) | changes)
@@ -277,7 +277,7 @@ def test_any_plain_values_come_back_from_the_line_and_the_yaml(changes, name):
     assert same(read_yaml(write_yaml(setup)), setup.node)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(CHANGES)
 def test_hydra_reads_any_plain_values_alike(composed, changes):
     setup = Setup("sequential", shipped("sequential") | changes)

@@ -56,6 +56,7 @@ LINES = [
     "scheduler=step 'scheduler.gamma=\"${oc.env:HOME}\"'",
     r"scheduler=step 'scheduler.gamma=\${oc.env:HOME}'",
     "scheduler=step 'scheduler.${oc.env:HOME}=1'",
+    "scheduler=lambda 'scheduler.lr_lambda._partial_=\"<b>\"'",
     "scheduler=step scheduler.gamma=???",
     "scheduler=step scheduler.gamma=nan",
     "scheduler=step scheduler.gamma=" + "9" * 400,

@@ -84,6 +84,14 @@ def test_rates_below_a_logarithmic_axis_are_drawn_at_its_floor():
     assert line_points([0.1, math.nan, 0.1])[1] == [0.1, 0.0, 0.1]
 
 
+def test_rates_without_end_come_to_an_end():
+    growing = [10.0**step for step in range(9)] + [math.inf] * 9
+    assert log_floor([curve(growing)]) == pytest.approx(1e3)
+    assert line_points(growing, floor=1e3)[1][-1] == 1e3
+    with np.errstate(invalid="ignore"):
+        assert len(corner_points(growing)) <= len(growing)
+
+
 @pytest.mark.parametrize(
     ("rates", "floor"),
     [([0.1, 0.01], 0.01), ([0.1, 1e-9], 1e-6), ([0.1, 0.1], 0.01), ([0.0, 0.0], 1e-5)],
