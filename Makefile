@@ -4,11 +4,12 @@
 .SHELLFLAGS := -eu -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-full lint format gallery lock tensorboard clean
+.PHONY: help setup train test test-full lint format gallery explorer lock tensorboard clean
 
 PYTHON ?= python3
 PY310 ?= 3.10
 LOGDIR ?= outputs
+PORT ?= 8501
 ARGS ?=
 
 UV := .tools/uv/bin/uv
@@ -20,7 +21,7 @@ args = $(value ARGS)
 help: ## say what there is to type
 	@echo 'Usage: make COMMAND [ARGS="..."]      make test ARGS="-k resume"'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
-	@echo 'Settings: PY310=/path/to/python3.10, PYTHON=python3 (fetches uv), LOGDIR=outputs'
+	@echo 'Settings: PY310=/path/to/python3.10 PYTHON=python3 LOGDIR=outputs PORT=8501'
 
 setup: $(READY) ## make the environment in .venv (the others do it too)
 	@echo 'Ready. Next: make train'
@@ -49,6 +50,9 @@ format: $(READY) ## let ruff rewrite the code in the project's style
 
 gallery: $(READY) ## draw every schedule to docs/schedules
 	@$(BIN)/python -m scripts.preview --gallery $(args)
+
+explorer: $(READY) ## open the page of schedules on 127.0.0.1:PORT
+	@$(BIN)/python -m scripts.explorer --port '$(PORT)' $(args)
 
 lock: .tools/.ready ## remake requirements.txt from pyproject.toml
 	@$(UV) pip compile --quiet pyproject.toml --all-extras --generate-hashes \

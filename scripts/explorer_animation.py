@@ -16,6 +16,8 @@ _PAGE = """<!doctype html><meta charset="utf-8"><style>
 body{margin:0;font:13px system-ui,sans-serif;color:#222}
 #told{display:flex;flex-wrap:wrap;gap:2px 18px;min-height:38px;font-variant-numeric:tabular-nums}
 #told b{font-weight:600} i{display:inline-block;width:10px;height:10px;border-radius:5px}
+#p{position:relative} #p s{position:absolute;left:2px;font-size:11px;color:#6B7280;
+text-decoration:none;transform:translateY(-105%)}
 svg{display:block;width:100%;height:250px;overflow:visible}
 path{fill:none;stroke-width:2.5;vector-effect:non-scaling-stroke;stroke-linejoin:round}
 .pale{opacity:.18} line{stroke:#E5E7EB;vector-effect:non-scaling-stroke}
@@ -23,8 +25,10 @@ path{fill:none;stroke-width:2.5;vector-effect:non-scaling-stroke;stroke-linejoin
 #bar input{flex:1;accent-color:#0072B2}
 button{border:1px solid #E1E4E8;background:#fff;border-radius:6px;padding:3px 14px;font-size:15px}
 </style><div id="told"></div>
+<div id="p">@MARKS@
 <svg viewBox="0 0 1000 250" preserveAspectRatio="none"><clipPath id="c"><rect id="r" height="270"
- y="-10"/></clipPath>@LINES@<line id="h" y2="250" style="stroke:#6B7280"/></svg>
+ y="-10"/></clipPath>@LINES@<line id="h" y2="250" style="stroke:#6B7280"/>
+</svg></div>
 <div id="bar"><button id="b" aria-label="@PLAY@">&#10074;&#10074;</button>
 <input id="s" type="range" min="0" max="1" step="0.001" value="0" aria-label="@STEP@"></div><script>
 const D=@DATA@,$=id=>document.getElementById(id);let t=0,on=true,last=0;
@@ -69,7 +73,9 @@ def animation_page(
     span = (float(heights.max()) - low) or 1.0
     places = columns["step"] * WIDTH / max(total - 1, 1)
     levels = HEIGHT * (1 - (heights - low) / span)
-    lines, curves = [_grid(log, low, span)], []
+    marks = _marks(log, low, span)
+    lines = [f'<line x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>' for y in marks]
+    curves = []
     for index, label in enumerate(labels):
         own, color = columns["curve"] == f"c{index}", COLORS[index % len(COLORS)]
         pairs = zip(places[own], levels[own], strict=True)
@@ -82,6 +88,7 @@ def animation_page(
         )  # fmt: skip
     data = {"total": total, "per_epoch": per_epoch, "curves": curves, **words}
     filled = {
+        "@MARKS@": "".join(f'<s style="top:{y:.1f}px">{r}</s>' for y, r in marks.items()),
         "@LINES@": "".join(lines),
         "@DATA@": json.dumps(data).replace("</", "<\\/"),
         "@MS@": str(1000 * SECONDS),
@@ -94,11 +101,9 @@ def animation_page(
     return page
 
 
-def _grid(log: bool, low: float, span: float) -> str:
-    """Pale lines at round rates."""
+def _marks(log: bool, low: float, span: float) -> dict[float, str]:
+    """Round rates by their height on the chart."""
     if log:
-        marks = [float(power) for power in range(int(np.ceil(low)), int(low + span) + 1)]
-    else:
-        marks = nice_numbers(span + low)
-    places = [HEIGHT * (1 - (mark - low) / span) for mark in marks]
-    return "".join(f'<line x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>' for y in places)
+        powers = range(int(np.ceil(low)), int(np.floor(low + span + 1e-9)) + 1)
+        return {HEIGHT * (1 - (power - low) / span): f"{10.0**power:g}" for power in powers}
+    return {HEIGHT * (1 - (rate - low) / span): f"{rate:g}" for rate in nice_numbers(span + low)}

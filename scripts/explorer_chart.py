@@ -159,10 +159,19 @@ def chart_spec(
         "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
         "encoding": {"x": x, "y": y, "color": color},
     }
-    told = dict(zip(curves, (label or words["rate"] for label in labels), strict=True))
+    told = {c: f"lr {label}" for c, label in zip(curves, labels, strict=True)}
     epochs = x | {"axis": epoch_axis(words["epoch"], horizon.steps_per_epoch, longest)}
     # An area reaches down to 0, which a logarithmic axis has not.
-    layers = [*([] if log else [area]), *_marks(x, y), lines, _reading(epochs, told, words), dots]
+    rules, heads, rings = _marks(x, y)
+    layers = [
+        *([] if log else [area]),
+        rules,
+        lines,
+        heads,
+        rings,
+        _reading(epochs, told, words),
+        dots,
+    ]
     return {
         "layer": layers,
         "resolve": {"axis": {"x": "independent"}},
@@ -200,9 +209,9 @@ def _marks(x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
     heads = {"domain": ["up", "down"], "range": ["triangle-up", "triangle-down"]}
     shape = {"field": "mark", "type": "nominal", "legend": None, "scale": heads}
     line = {"type": "rule", "color": GRAY, "strokeDash": [2, 3], "opacity": 0.7}
-    head = {"type": "point", "filled": True, "color": GRAY, "size": 45, "opacity": 1}
+    head = {"type": "point", "fill": INK, "stroke": "white", "size": 75, "opacity": 1}
     ring = {"type": "point", "color": GRAY, "fill": "white", "size": 40, "opacity": 1}
-    top = {"x": x, "y": {"value": 5}, "shape": shape}
+    top = {"x": x, "y": {"value": 6}, "shape": shape}
     return [
         {"transform": jumps, "mark": line, "encoding": {"x": x}},
         {"transform": jumps, "mark": head, "encoding": top},

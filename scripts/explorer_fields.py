@@ -42,7 +42,7 @@ _SPANS: dict[str, tuple[float, ...]] = {
     "final_div_factor": (0, 7),
     "div_final": (0, 7),
     "eta_min": (0, 0.1, 0.001),
-    "end_learning_rate": (0, 0.1, 0.0001),
+    "end_learning_rate": (0, 0.01, 0.0001),
     "infimum_lr": (-8, -1),
     "min_lr": (-8, -1),
     "eps": (-12, -3),
@@ -186,20 +186,19 @@ def put_together(text: str, unit: str) -> Any:
     >>> put_together("30", "%"), put_together("500", "steps"), put_together("9ep", "%")
     ('30%', 500, '9ep')
     >>> put_together("0.5", ""), put_together("null", ""), put_together("much", "ep")
-    (0.5, None, 'muchep')
+    (0.5, None, 'much')
     """
     text = text.strip()
     if (unit == "null" and not text) or text == "null":
         return None
     number, own = _split(text)
-    unit = own or unit
-    if unit in ("%", "ep", "/ep", "/run"):
-        return f"{number}{unit}"
     for read in (int, float):
         try:
-            return read(number)
+            plain = read(number)
         except ValueError:
             continue
+        unit = own or unit
+        return f"{number}{unit}" if unit in ("%", "ep", "/ep", "/run") else plain
     return text
 
 
