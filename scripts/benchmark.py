@@ -54,7 +54,7 @@ def measure_trainer() -> list[Figure]:
     from models.resnet import resnet20
 
     figures = []
-    for build, batch_size, turns in ((convnet_tiny, 128, 31), (resnet20, 32, 11)):
+    for build, batch_size, turns in ((convnet_tiny, 128, 31), (resnet20, 32, 5)):
         name = f"step of the Trainer / bare step ({build.__name__}, batch {batch_size})"
         ratios = compare_steps(build, Resident(batch_size), turns)
         figures.append(figure("trainer", name, "ratio", ratios))
