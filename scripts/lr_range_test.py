@@ -66,8 +66,6 @@ class LossCurve:
             ramp on: before it an average has few values in it.
     """
 
-    log_every = 1  # the trainer looks at each loss before it makes the update
-
     def __init__(self, settings: DictConfig) -> None:
         self.settings = settings
         self.rates: list[float] = []

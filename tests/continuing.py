@@ -89,7 +89,7 @@ def killed(step: int, *arguments: str) -> None:
 def signalled(moment: str, name: str, *arguments: str) -> subprocess.CompletedProcess:
     """A real process that gets a real signal at this moment (see tests/signalled.py)."""
     command = [sys.executable, "-m", "tests.signalled", moment, name, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen:
@@ -110,7 +110,7 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=300)
     return process.returncode, out, error
 
 

@@ -81,11 +81,12 @@ def test_a_fork_that_cannot_be_is_told(stopped, train_here):
     assert "this run has no checkpoints" in refused()
 
 
+@pytest.mark.full
 def test_a_sweep_of_forks(stopped, tmp_path):
-    command = ("-m", f"fork={stopped}", "scheduler=linear,step", "fork_at=4,6")
-    code, _, error = finish(start(*command, "hydra.sweep.dir=sweep", cwd=tmp_path))
+    command = ("-m", f"fork={stopped}", "scheduler=linear,step", "fork_at=4", "max_steps=8")
+    code, _, error = finish(start(*command, cwd=tmp_path))
     assert (code, error) == (0, "")
-    found = [read_summary(path) for path in sorted(tmp_path.glob("sweep/?_*"))]
-    assert [(run["scheduler"], run["forked_from"]["step"], run["status"]) for run in found] == [
-        (scheduler, step, "completed") for scheduler in ("linear", "step") for step in (4, 6)
-    ]
+    runs = [read_summary(path.parent) for path in tmp_path.glob("multirun/*/*/summary.json")]
+    found = sorted((run["scheduler"], run["status"], run["steps"]) for run in runs)
+    assert found == [("linear", "completed", 8), ("step", "completed", 8)]
+    assert [run["forked_from"] for run in runs] == [{"run": str(stopped), "step": 4}] * 2
