@@ -42,6 +42,9 @@ class Report:
     rates: str
     lost: list[Run]
 
+    def __str__(self) -> str:
+        return "\n".join(tell(self))
+
 
 def write_report(
     folders: Sequence[Path],
@@ -109,7 +112,7 @@ def main() -> None:
         report = write_report(options.folders, options.out, options.reference, options.accuracies)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    print("\n".join(tell(report)))
+    print(report)
 
 
 def tell(report: Report) -> list[str]:

@@ -52,6 +52,7 @@ def build_sections(comparisons: Sequence[Comparison]) -> list[Section]:
 
 def build_section(comparison: Comparison) -> Section:
     """The tables, sentences and pictures of a condition."""
+    paired = any(d.n > 1 for d in comparison.differences.values())
     section = Section(
         title=comparison.condition.title,
         intro=[line for line in [sentences.mixed(comparison.condition)] if line],
@@ -59,12 +60,12 @@ def build_section(comparison: Comparison) -> Section:
         notes=sentences.notes(comparison),
         reference=comparison.reference,
         results=tables.results_rows(comparison),
-        differences=tables.difference_rows(comparison),
+        differences=tables.difference_rows(comparison) if paired else [],
         speed=tables.speed_rows(comparison),
     )
     if comparison.results:
         section.pictures["results"] = charts.specify(draw_results(comparison))
-    if any(d.n > 1 for d in comparison.differences.values()):
+    if paired:
         drawn = charts.draw_differences(comparison.differences, comparison.reference)
         section.pictures["differences"] = charts.specify(drawn)
     panels = [build_panel(s, tables.tell(s.differs)) for s in comparison.schedules if s.runs]

@@ -47,7 +47,10 @@ class Run:
 
 
 def clean(value: object) -> str:
-    """A text from a run folder on one line, without what a terminal or a page might obey."""
+    """A text from a run folder on one line, without what a terminal or a page might obey.
+
+    A control character in a picture would even end this process: vl-convert aborts.
+    """
     text = "".join(c if c.isprintable() else " " for c in str(value)[: 10 * LONGEST])
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

@@ -21,7 +21,9 @@ NO_MATTER = {
     "trainer.log_every",
     "trainer.checkpoint_every",
     "trainer.keep_last",
+    "dry_run",
 }
+NO_MATTER_IN = "peak_lr."  # what an experiment looks its optimizer.lr up in
 # Runs that differ in these answer different questions: they get tables of their own.
 CONDITIONS = ("dataset.", "model.", "batch_size", "epochs", "max_steps")
 BUDGET = ("epochs", "max_steps")
@@ -64,7 +66,7 @@ def arrange(runs: Iterable[Run]) -> list[Condition]:
     for run in runs:
         if run.status == "unreadable":
             continue
-        settings = {key: value for key, value in run.settings.items() if key not in NO_MATTER}
+        settings = what_matters(run)
         identity = json.dumps([run.scheduler, settings], sort_keys=True)
         schedule = schedules.setdefault(identity, Schedule("", run.scheduler, settings))
         if run.problem:
@@ -78,6 +80,15 @@ def arrange(runs: Iterable[Run]) -> list[Condition]:
     for condition in conditions:
         _name_schedules(condition)
     return conditions
+
+
+def what_matters(run: Run) -> dict[str, Any]:
+    """The settings that decide what a run computes, but for its seed."""
+    return {
+        key: value
+        for key, value in run.settings.items()
+        if key not in NO_MATTER and not key.startswith(NO_MATTER_IN)
+    }
 
 
 def _split(schedules: Sequence[Schedule]) -> list[Condition]:
@@ -108,35 +119,34 @@ def _order(value: object) -> tuple[int, float, str]:
 
 
 def _name_schedules(condition: Condition) -> None:
-    """A label for each: the scheduler, and the keys in which it differs from others of that name.
+    """Label and sort the schedules: by scheduler, and the keys that tell two of one apart.
 
-    They are sorted by label.
+    A key that one scheduler needs for that, as the peak rate in a sweep over it, is in all labels.
     """
-    others = differing_keys([schedule.settings for schedule in condition.schedules])
-    of_name: dict[str, list[Schedule]] = defaultdict(list)
+    of_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for schedule in condition.schedules:
-        of_name[schedule.scheduler].append(schedule)
+        of_name[schedule.scheduler].append(schedule.settings)
+    own = {name: set(differing_keys(settings)) for name, settings in of_name.items()}
+    shared = {key for keys in own.values() for key in keys if not key.startswith("scheduler.")}
+    varied = differing_keys([schedule.settings for schedule in condition.schedules])
+
+    def told(schedule: Schedule) -> dict[str, Any]:
+        keys = own[schedule.scheduler] | shared
+        return {key: schedule.settings.get(key) for key in varied if key in keys}
+
+    condition.schedules.sort(key=lambda s: [s.scheduler, *map(_order, told(s).values())])
     used: set[str] = set()
-    for name, members in of_name.items():
-        keys = differing_keys([member.settings for member in members])
-        for schedule in members:
-            told = {key: schedule.settings.get(key) for key in keys}
-            label = clean(f"{name} ({tell(told)})" if told else name)
-            while label in used:  # only where a text was cut
-                label += "'"
-            used.add(label)
-            schedule.label = label
-            schedule.differs = {
-                key: schedule.settings.get(key)
-                for key in others
-                if key not in keys and not key.startswith("scheduler.")
-            }
-    condition.schedules.sort(key=lambda schedule: _label_order(schedule, of_name))
-
-
-def _label_order(schedule: Schedule, of_name: dict[str, list[Schedule]]) -> list[Any]:
-    keys = differing_keys([member.settings for member in of_name[schedule.scheduler]])
-    return [schedule.scheduler, *(_order(schedule.settings.get(key)) for key in keys)]
+    for schedule in condition.schedules:
+        name, chosen = schedule.scheduler, told(schedule)
+        schedule.label = clean(f"{name} ({tell(chosen)})" if chosen else name)
+        while schedule.label in used:  # only where a text was cut
+            schedule.label += "'"
+        used.add(schedule.label)
+        schedule.differs = {
+            key: schedule.settings.get(key)
+            for key in varied
+            if key not in chosen and not key.startswith("scheduler.")
+        }
 
 
 def differing_keys(settings: Sequence[dict[str, Any]]) -> list[str]:

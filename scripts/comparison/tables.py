@@ -193,7 +193,6 @@ def run_rows(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> list[dic
     rows = []
     for run in runs:
         comparison, schedule = place.get(id(run), (None, None))
-        check = run.summary.get("lr_check", {})
         row = {
             "folder": run.folder.name,
             "schedule": schedule.label if schedule else "",
@@ -204,15 +203,21 @@ def run_rows(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> list[dic
             "counts": not run.problem,
             "problem": run.problem,
         }
-        names = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", "best_step", "steps")
-        row |= {name: run.summary.get(name) for name in names}
-        row["area"] = area(run.val) if run.val else None
-        row |= {f"steps_to_{a:g}": steps_to(run.val, a) for a in accuracies}
-        row |= {name: run.summary.get(name) for name in ("seconds", "images_per_second")}
-        row |= {"lr_steps": check.get("steps"), "lr_mismatches": check.get("mismatches")}
-        row["overrides"] = " ".join(run.command)
+        row |= _run_figures(run, list(accuracies)) | {"overrides": " ".join(run.command)}
         rows.append({key: no_formula(value) for key, value in row.items()})
     return rows
+
+
+def _run_figures(run: Run, accuracies: Sequence[float]) -> dict[str, Any]:
+    names = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", "best_step", "steps")
+    check = run.summary.get("lr_check", {})
+    return (
+        {name: run.summary.get(name) for name in names}
+        | {"area": area(run.val) if run.val else None}
+        | {f"steps_to_{accuracy:g}": steps_to(run.val, accuracy) for accuracy in accuracies}
+        | {name: run.summary.get(name) for name in ("seconds", "images_per_second")}
+        | {"lr_steps": check.get("steps"), "lr_mismatches": check.get("mismatches")}
+    )
 
 
 def no_formula(value: object) -> object:

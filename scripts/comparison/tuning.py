@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.comparison.runs import Run
-from scripts.comparison.settings import NO_MATTER, differing_keys
+from scripts.comparison.settings import differing_keys, what_matters
 
 
 @dataclass
@@ -36,7 +36,7 @@ def choose_best(runs: Iterable[Run], key: str) -> str:
     for run in runs:
         if run.status == "unreadable" or key not in run.settings:
             continue
-        settings.append({k: v for k, v in run.settings.items() if k not in NO_MATTER | {key}})
+        settings.append({k: v for k, v in what_matters(run).items() if k != key})
         value = run.settings[key]
         trials = found[run.scheduler].setdefault(repr(value), Trials(value))
         if run.problem or not run.val:
@@ -74,7 +74,7 @@ def _line(scheduler: str, tried: list[Trials]) -> str:
     if not whole:
         return f"# {scheduler}: no value whose runs are all complete"
     best = max(whole, key=lambda trials: trials.mean)
-    notes = [f"{best.mean:.2f} % (n = {len(best.results)}), {len(tried)} values tried"]
+    notes = [f"{best.mean:.2f} % (n = {len(best.results)}), {len(tried)} tried"]
     if len({tuple(sorted(trials.results)) for trials in whole}) > 1:
         notes.append("UNEQUAL SEEDS")
     lost = [str(trials.value) for trials in tried if trials.lost]

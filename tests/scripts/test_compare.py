@@ -70,9 +70,16 @@ def test_runs_are_found_at_any_depth_once_and_not_inside_a_run(tmp_path):
     [
         ([{"seed": 0}, {"seed": 1}], {"": ["step"]}),
         ([{"device": "cpu"}, {"seed": 1, "dataset__root": "elsewhere"}], {"": ["step"]}),
+        ([{"peak_lr": {"step": 0.1}}, {"seed": 1, "dry_run": False}], {"": ["step"]}),
         (
             [{"lr": 0.5}, {"lr": 0.1}, {"scheduler": "none", "lr": 0.1}],
-            {"": ["none", "step (optimizer.lr=0.1)", "step (optimizer.lr=0.5)"]},
+            {
+                "": [
+                    "none (optimizer.lr=0.1)",
+                    "step (optimizer.lr=0.1)",
+                    "step (optimizer.lr=0.5)",
+                ]
+            },
         ),
         (
             [{"scheduler__gamma": 0.2}, {"scheduler__gamma": 0.1}],
@@ -184,6 +191,7 @@ def test_the_same_run_twice_counts_once(tmp_path):
         write_run(tmp_path / name, seed=3)
     (condition,) = arrange(runs := read_all(tmp_path))
     assert {k: run.folder.name for k, run in condition.schedules[0].runs.items()} == {3: "2_again"}
+    assert condition.schedules[0].lost == [runs[0]]
     assert runs[0].problem == "the same configuration and seed as 2_again, which counts"
 
 
@@ -322,7 +330,7 @@ def test_the_best_peak_rate_is_chosen_on_the_validation_split(tmp_path):
     text = choose_best(read_all(tmp_path), "optimizer.lr")
     assert yaml.safe_load(text) == {"peak_lr": {"none": 0.2, "rex": 0.1, "step": 0.1}}
     lines = {line.split(":")[0].strip(): line for line in text.splitlines()}
-    assert "23.00 % (n = 2), 3 values tried" in lines["step"] and "EDGE" not in lines["step"]
+    assert "23.00 % (n = 2), 3 tried" in lines["step"] and "EDGE" not in lines["step"]
     assert "AT THE UPPER EDGE" in lines["none"]
     assert "failed or unfinished: 0.2" in lines["rex"] and "EDGE" not in lines["rex"]
     assert "Unequal" not in text

@@ -76,6 +76,15 @@ def test_holms_correction_and_the_levels_of_its_intervals():
     assert [found[name].shown for name in "abc"] == [True, False, False]
 
 
+def test_a_corrected_p_value_is_never_below_that_of_a_smaller_one():
+    """0.03 and 0.04 become 0.06 and 0.06, not 0.06 and 0.04: the second may not pass the first."""
+    results = {"none": [0, 0], "a": [1, 2], "b": [1, 3]}
+    differences = compare({name: by_seed(v) for name, v in results.items()}, "none")
+    differences["a"].p_alone, differences["b"].p_alone = 0.04, 0.03
+    correct(list(differences.values()))
+    assert [differences[name].p for name in "ab"] == pytest.approx([0.06, 0.06])
+
+
 def make_studies(studies, schedules=6, seeds=4, planted=0.0):
     """Results of made-up studies: seeds are luckier than others for all, and each run by itself."""
     random = np.random.default_rng(7)
@@ -225,3 +234,20 @@ def test_how_often_the_intervals_cover_the_truth(n):
         assert t > (0.85 if name == "skewed" else 0.935)
         assert bca < 0.94
         assert bca < 0.9 or n >= FEWEST_FOR_BOOTSTRAP
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seeds", [3, 4, 5, 8])
+def test_what_some_seeds_can_show(seeds):
+    """The other table of docs/compare.md: found differences of 1, 2, 4 spreads in 200 studies."""
+    spread = 0.3 * 2**0.5  # of the differences of `make_studies`
+    for schedules in (1, 11):
+        found = [
+            sum(
+                study["schedule 0"].shown
+                for study in make_studies(200, schedules, seeds, size * spread)
+            )
+            for size in (1, 2, 4)
+        ]
+        print(f"\n{seeds} seeds, {schedules} comparisons: {found} of 200", end="")
+        assert found == sorted(found)

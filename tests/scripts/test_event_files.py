@@ -31,6 +31,12 @@ def test_the_values_are_those_that_tensorboard_reads(tmp_path):
     assert expected[5] == 2.0 and expected[7] == 7.0 and len(expected) == 10
 
 
+def test_a_restart_takes_back_its_own_step_too(tmp_path):
+    write_events(tmp_path, steps=10)
+    write_events(tmp_path, steps=0, start=6)
+    assert list(read_rates(tmp_path)["lr/group0"]) == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(
     ("change", "steps"),
     [
