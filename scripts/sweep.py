@@ -28,6 +28,7 @@ from scripts.sweep_places import PLACES, list_places
 from scripts.sweep_plan import Planned, plan_jobs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ECHO = 1.0  # seconds in which another signal is the same request (`timeout` sends two)
 LOOK = 0.5  # seconds between two looks at the jobs
 
 
@@ -71,7 +72,7 @@ class Sweep:
         os.environ[SWEEP_PID] = str(os.getpid())
         self.since = (folder / STOP).stat().st_mtime  # by the clock that stamps the jobs' files
         self.started = time.time()
-        self.signals: list[int] = []
+        self.asked = 0.0  # when it was asked to stop
         self.screen = Screen()
         self.former = {number: signal.signal(number, self.stop) for number in SIGNALS}
         self.over = threading.Event()
@@ -80,9 +81,11 @@ class Sweep:
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Tell the jobs to save and end; the second time, end at once."""
-        self.signals.append(number)
-        if len(self.signals) > 1:
+        if self.asked and time.time() - self.asked < ECHO:
+            return
+        if self.asked:
             os._exit(128 + number)
+        self.asked = time.time()
         (self.folder / STOP).write_text(str(int(number)))
 
     def watch(self) -> None:
@@ -90,7 +93,7 @@ class Sweep:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         told = False
         while not self.over.wait(LOOK):
-            if self.signals and not told:
+            if self.asked and not told:
                 self.screen.tell("Stopping: the jobs that run save what they have ...")
                 told = True
             self.screen.show(self.look(), time.time() - self.started)

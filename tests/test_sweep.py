@@ -237,7 +237,7 @@ def test_one_failing_job_does_not_lose_the_others(tmp_path, train_here):
     at = lines.index("failed: optimizer.lr=1e+30")
     assert any("error: The loss of step 1 is nan" in line for line in lines[at + 1 : at + 6])
     alone = next(line for line in lines if line.startswith("  alone: python "))
-    assert alone.endswith(" ".join(["train.py", *TINY, "optimizer.lr=1e30"]))
+    assert alone.endswith(" ".join(["train.py", *TINY, "optimizer.lr=1e+30"]))
     single = evidence(train_here(*TINY, "optimizer.lr=0.1", folder="single"))
     check_equal(single, evidence(tmp_path / "all/optimizer.lr=0.1"))
 
