@@ -3,12 +3,14 @@
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
 import oneflow as flow
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ECHO = 1.0  # seconds in which the same signal again is the same request
 
 
 class Interrupted(SystemExit):
@@ -22,11 +24,13 @@ class Interruption:
     """Within it, SIGTERM and SIGINT raise `Interrupted`; after `defer()` only where `poll` is.
 
     While data is loaded nothing is worth saving, and the signal ends the run where it is. In
-    training the step is finished first. A second signal ends the process at once.
+    training the step is finished first. A second signal ends the process at once. One request may
+    be delivered twice: to a process and to its group, or by each thread of a parent that ends.
     """
 
     def __init__(self) -> None:
         self.number = 0  # of the signal that came
+        self.came = 0.0  # and when
         self.deferred = False
         self.former: dict[int, Any] = {}
 
@@ -56,9 +60,12 @@ class Interruption:
             raise Interrupted(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if number == self.number and now - self.came < ECHO:
+            return
         if self.number:
             os._exit(128 + number)
-        self.number = number
+        self.number, self.came = number, now
         if not self.deferred:
             raise Interrupted(number)
 

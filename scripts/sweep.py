@@ -6,6 +6,7 @@ other machines that share the folder.
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import sys
@@ -20,12 +21,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from scripts.sweep_estimate import list_jobs
 from scripts.sweep_job import STOP, SWEEP_PID, SweepStopped, read_stop, spell
 from scripts.sweep_lines import Screen, View, look, tail
-from scripts.sweep_places import VARIABLE, list_places
+from scripts.sweep_places import PLACES, list_places
 from scripts.sweep_plan import Planned, plan_jobs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ECHO = 1.0  # seconds in which another signal is the same request (`timeout` sends two)
+LOOK = 0.5  # seconds between two looks at the jobs
 
 
 class SweepCallback(Callback):
@@ -41,11 +45,11 @@ class SweepCallback(Callback):
         try:
             planned = plan_jobs(config)
             if config.dry_run:
-                list_jobs(planned, folder)
+                print("\n".join(list_jobs(config, planned, folder)))
                 sys.exit(0)
             if HydraConfig.get().runtime.choices["hydra/launcher"] == "joblib":
-                os.environ[VARIABLE] = ",".join(list_places(config.device))
-                start_trackers()
+                os.environ[PLACES] = ",".join(list_places(config.device))
+                shield_processes()
             Sweep.current = Sweep(folder, planned)
         except MISTAKES as error:
             sys.exit(f"error: {explain(error)}")
@@ -64,33 +68,34 @@ class Sweep:
     def __init__(self, folder: Path, planned: list[Planned]) -> None:
         self.folder, self.planned = folder, planned
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / STOP).write_text("0")
+        self.file = hold(folder / STOP)
         os.environ[SWEEP_PID] = str(os.getpid())
         self.since = (folder / STOP).stat().st_mtime  # by the clock that stamps the jobs' files
         self.started = time.time()
-        self.signals = 0
+        self.asked = 0.0  # when it was asked to stop
         self.screen = Screen()
-        for number in SIGNALS:
-            signal.signal(number, self.stop)
-        # A launcher's processes inherit this: Ctrl-C in a terminal must not end them. The watching
-        # thread takes the signal instead, and the handler above is then called as ever.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self.former = {number: signal.signal(number, self.stop) for number in SIGNALS}
         self.over = threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)
         self.watcher.start()
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Tell the jobs to save and end; the second time, end at once."""
-        self.signals += 1
-        if self.signals > 1:
+        if self.asked and time.time() - self.asked < ECHO:
+            return
+        if self.asked:
             os._exit(128 + number)
+        self.asked = time.time()
         (self.folder / STOP).write_text(str(int(number)))
-        self.screen.tell("Stopping: the jobs that run save what they have ...")
 
     def watch(self) -> None:
         """Show the jobs until the sweep is over."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        while not self.over.wait(self.screen.pause):
+        told = False
+        while not self.over.wait(LOOK):
+            if self.asked and not told:
+                self.screen.tell("Stopping: the jobs that run save what they have ...")
+                told = True
             self.screen.show(self.look(), time.time() - self.started)
 
     def look(self) -> list[View]:
@@ -101,50 +106,65 @@ class Sweep:
         """Tell how the jobs ended and write the report; returns the exit code of the program."""
         self.over.set()
         self.watcher.join()
-        views = self.look()
+        for number, handler in self.former.items():
+            signal.signal(number, handler)
+        views, stopped = self.look(), read_stop(self.folder)
         self.screen.show(views, time.time() - self.started, last=True)
-        failed = [view for view in views if view.state in ("failed", "running")]
+        fine = {"completed", "done", "waiting"} | ({"interrupted"} if stopped else set())
+        failed = [view for view in views if view.state not in fine]
         for view in failed:
             print(f"\nfailed: {view.name}{view.reason}")
             print("".join(f"    {line}\n" for line in tail(view)), end="")
-            print(f"  repeat it alone: {spell(*view.overrides)}")
-        if number := read_stop(self.folder):
-            print("\nStopped. The same command goes on where it was.")
-            return 128 + number
-        print(f"\neverything is in {os.path.relpath(self.folder)}")
-        self.report()
-        return 1 if failed else 0
-
-    def report(self) -> None:
-        """Compare the runs. A report that cannot be written changes nothing about the runs."""
-        try:
-            from scripts.compare import write_report
-
-            print(write_report([self.folder], self.folder))
-        except Exception as error:
-            print(f"no report: {type(error).__name__}: {error}")
+            print(f"  alone: {spell(view.words)}")
+        if stopped:
+            print("\nStopped. The same command goes on where this one was.")
+        else:
+            print(f"\neverything is in {os.path.relpath(self.folder)}\n{report(self.folder)}")
+        os.close(self.file)
+        return 128 + stopped if stopped else 1 if failed else 0
 
 
-def start_trackers() -> None:
-    """Start the helpers of joblib's processes; later they would let signals through again."""
+def report(folder: Path) -> str:
+    """Compare the runs of a sweep. That this does not work changes nothing about the runs."""
+    try:
+        from scripts.compare import tell, write_report
+
+        return "\n".join(tell(write_report([folder], folder)))
+    except Exception as error:  # whatever happens there, the sweep's own result is told
+        return f"There is no report: {type(error).__name__}: {error}"
+
+
+def shield_processes() -> None:
+    """Block signals in the processes that joblib will start: Ctrl-C goes to them too, and they end.
+
+    They inherit it from this thread. The thread that watches the jobs takes the signals instead,
+    and Python then calls their handlers as ever. Two helpers of joblib's are started beforehand,
+    since starting them would let the signals through again.
+    """
     import multiprocessing.resource_tracker
 
     import joblib.externals.loky.backend.resource_tracker
 
     multiprocessing.resource_tracker.ensure_running()
     joblib.externals.loky.backend.resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
-def list_jobs(planned: list[Planned], folder: Path) -> None:
-    """Print what a sweep would do."""
-    for plan in planned:
-        job, total = plan.job, plan.total_steps
-        told = {
-            "done": "done",
-            "cut": f"to continue from step {job.step} of {total}",
-            "new": f"to run, {total} steps",
-        }[job.state]
-        print(f"{job.folder.name}: {told}")
+def hold(path: Path) -> int:
+    """Write the file of a sweep that is not stopped, and lock it as long as this process lives.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(file)
+        place = os.path.relpath(path.parent)
+        raise ValueError(f"Another sweep is running in {place}: wait for it.") from error
+    path.write_text("0")
+    return file
 
 
 @contextlib.contextmanager

@@ -15,31 +15,33 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from scripts.resume import flatten, plain, quote
+from scripts.resume import flatten, key_of, plain, quote
 from scripts.run_config import read_run_config
 from scripts.run_folder import read_summary
 from scripts.sweep_names import CHANGES_NO_RESULT
-from scripts.sweep_places import cores_of, environment_of, own_place
+from scripts.sweep_places import PLACES, cores_of, environment_of, own_place
 from scripts.targets import walk_targets
 
 TRAIN = Path(__file__).resolve().parent.parent / "train.py"
 RECORD = ".job.json"  # in a job's folder: what the sweep did there
-STOP = ".stop"  # in a sweep's folder: the number of the signal that ended it
+STOP = ".stop"  # in a sweep's folder: the number of the signal that stops it, or 0
 SWEEP_PID = "SWEEP_PID"  # in the environment of a launcher's processes: the sweep's own
+OPTION = "command-line"  # so Hydra calls a folder that --config-dir names
+POLL = 0.2  # seconds
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
 class SweepStopped(Exception):
-    """The sweep has been asked to stop: this job does not begin, or has saved and ended."""
+    """A search has been asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Job:
         state: "done", "cut" (to be continued) or "new" (to be begun).
         step: updates of its newest checkpoint, or of the finished run.
         targets: the code that the command's own config names.
-        sources: of the config, where the command line names a folder of its own.
+        sources: what the command line says of further folders with configs.
     """
 
     folder: Path
@@ -66,8 +68,10 @@ class Job:
     def command(self) -> list[str]:
         """What trains the job in its folder."""
         if self.state == "cut":
+            # Where and how it runs may differ from the last time; the rest its folder knows.
+            words = [word for word in self.overrides if key_of(word) in CHANGES_NO_RESULT]
             allowed = f"allow_targets=[{','.join(self.targets)}]"
-            return [*self.sources, f"resume={quote(self.folder)}", allowed]
+            return [*self.sources, f"resume={quote(self.folder)}", *words, allowed]
         return [*self.sources, *self.overrides, f"hydra.run.dir={quote(self.folder)}"]
 
 
@@ -75,7 +79,7 @@ def find_job(config: DictConfig) -> Job:
     """The job of this config, of which Hydra's own part has been set.
 
     Raises:
-        ValueError: in its folder lies a run with another config, or none that can be read.
+        ValueError: in its folder lies a run with another config, or one that cannot be read.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -84,17 +88,22 @@ def find_job(config: DictConfig) -> Job:
     done = summary.get("status") == "completed"
     if steps or done or (folder / ".hydra/config.yaml").is_file():
         check_same_job(config, folder, must_be_sound=bool(steps) or done)
-    extra = [
-        place.path for place in hydra.runtime.config_sources if place.provider == "command-line"
-    ]
     return Job(
         folder,
         tuple(hydra.overrides.task),
         "done" if done else "cut" if steps else "new",
         int(summary.get("steps", 0)) if done else max(steps, default=0),
         tuple(sorted({str(target) for _, target in walk_targets(plain(config))})),
-        tuple(word for path in extra for word in ("--config-dir", path)),
+        find_sources(hydra),
     )
+
+
+def find_sources(hydra: HydraConf) -> tuple[str, ...]:
+    """The words of the command line by which Hydra finds configs outside conf/."""
+    folders = [place.path for place in hydra.runtime.config_sources if place.provider == OPTION]
+    options = [word for folder in folders for word in ("--config-dir", folder)]
+    paths = [word for word in hydra.overrides.hydra if key_of(word) == "hydra.searchpath"]
+    return (*options, *paths)
 
 
 def check_same_job(config: DictConfig, folder: Path, must_be_sound: bool) -> None:
@@ -117,8 +126,8 @@ def check_same_job(config: DictConfig, folder: Path, must_be_sound: bool) -> Non
     ]
     if told:
         raise ValueError(
-            f"{folder} holds a run with another config: {'; '.join(told)}. Name another folder "
-            f"with hydra.sweep.dir=FOLDER, or move this one away."
+            f"{os.path.relpath(folder)} holds a run with another config ({'; '.join(told)}): "
+            "name another folder with hydra.sweep.dir=FOLDER, or move this one away."
         )
 
 
@@ -126,34 +135,25 @@ def run_job(config: DictConfig) -> float | None:
     """Do what is left of a job, in a process of its own.
 
     Returns:
-        The last validation top-1 in percent, the objective of a search; None where the job failed.
+        The last validation top-1 in percent, the objective of a search; None where the job failed,
+        has no validation split, or was stopped.
 
     Raises:
-        SweepStopped: the sweep was asked to stop.
-        ValueError: its folder holds another run.
+        SweepStopped: a search was asked to stop, which would go on with None.
+        ValueError: its folder holds another run, or another process trains there.
     """
-    sweep = Path(HydraConfig.get().sweep.dir)
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    parent = os.getppid()
-    watched = os.environ.get(SWEEP_PID) == str(parent)
-
-    def stop() -> int:
-        # A launcher's process does not learn otherwise that the sweep was killed.
-        return signal.SIGTERM if watched and os.getppid() != parent else read_stop(sweep)
-
-    wait_until_free(folder, stop)
+    hydra = HydraConfig.get()
+    sweep, folder = Path(hydra.sweep.dir), Path(hydra.runtime.output_dir)
+    if os.environ.get(SWEEP_PID) == str(os.getppid()):
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a launcher's process ends with the sweep
+    wait_until_free(folder, sweep)
     job = find_job(config)
-    if job.state != "done":
-        if stop():
-            raise SweepStopped
-        code = train_apart(job, stop)
-        if watched and os.getppid() != parent:
-            os._exit(1)  # nobody is there to be told
-        if stop():
-            raise SweepStopped
-        if code:
-            return None
-    value = read_summary(folder).get("val_top1_last")
+    failed = False
+    if job.state != "done" and not read_stop(sweep):
+        failed = train_apart(job, sweep) != 0
+    if read_stop(sweep) and hydra.runtime.choices["hydra/sweeper"] != "basic":
+        raise SweepStopped
+    value = None if failed else read_summary(folder).get("val_top1_last")
     return None if value is None else float(value)
 
 
@@ -165,18 +165,24 @@ def read_stop(sweep: Path) -> int:
         return 0
 
 
-def wait_until_free(folder: Path, stop: Callable[[], int], seconds: float = 60) -> None:
-    """Wait while the process of a sweep that was killed saves what it has in this folder."""
+def wait_until_free(folder: Path, sweep: Path, seconds: float = 60) -> None:
+    """Wait while the process of a sweep that was killed saves what it has in this folder.
+
+    Raises:
+        ValueError: that takes too long: somebody else trains there.
+    """
     deadline = time.monotonic() + seconds
     with contextlib.suppress(FileNotFoundError), (folder / ".lock").open("rb+") as file:
-        while time.monotonic() < deadline and not stop():
+        while not read_stop(sweep):
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
-            time.sleep(0.2)
+            if time.monotonic() > deadline:
+                raise ValueError(f"Another process is training in {folder}: wait for it.")
+            time.sleep(POLL)
 
 
-def train_apart(job: Job, stop: Callable[[], int]) -> int:
+def train_apart(job: Job, sweep: Path) -> int:
     """Train a job in a process of its own; returns its exit code, below 0 for a signal's."""
     if job.state == "new":
         clear(job.folder)
@@ -194,15 +200,17 @@ def train_apart(job: Job, stop: Callable[[], int]) -> int:
             pass_fds=() if lock is None else (lock,),
             preexec_fn=lambda: prepare(place),
         )
-        code = wait(process, stop)
-    state = "completed" if code == 0 else "interrupted" if stop() else "failed"
-    write_record(job.folder, record | {"state": state, "code": code, "ended": time.time()})
+        code = wait(process, sweep)
+    stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    record["state"] = "completed" if code == 0 else "interrupted" if stopped else "failed"
+    write_record(job.folder, record | {"code": code, "ended": time.time()})
     return code
 
 
 def environment(place: str | None) -> dict[str, str]:
-    """The environment of a job: Hydra's errors are sentences there, as in a single run."""
-    kept = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    """The environment of a job: the sweep's, without what the sweep says to its launcher."""
+    ours = (SWEEP_PID, PLACES, "HYDRA_FULL_ERROR")
+    kept = {key: value for key, value in os.environ.items() if key not in ours}
     return kept | environment_of(place)
 
 
@@ -215,14 +223,14 @@ def prepare(place: str | None) -> None:
         os.sched_setaffinity(0, cores)
 
 
-def wait(process: subprocess.Popen, stop: Callable[[], int]) -> int:
-    """Wait for a job's process; asked to stop, it is told once, saves and ends."""
+def wait(process: subprocess.Popen, sweep: Path) -> int:
+    """Wait for a job's process; when the sweep stops it is told once, saves and ends."""
     told = False
     while True:
         try:
-            return process.wait(timeout=0.2)
+            return process.wait(timeout=POLL)
         except subprocess.TimeoutExpired:
-            if not told and (number := stop()):
+            if not told and (number := read_stop(sweep)):
                 process.send_signal(number)
                 told = True
 
@@ -241,15 +249,17 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
     fresh.replace(folder / RECORD)
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """What the sweep did with a job; empty where it did nothing."""
+def read_record(folder: Path, since: float) -> dict[str, Any]:
+    """What a sweep that began at a time did with a job; empty where it did nothing."""
     try:
+        if (folder / RECORD).stat().st_mtime < since:
+            return {}
         found = json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and "state" in found else {}
 
 
-def spell(*words: str) -> str:
-    """A command as a shell reads it."""
+def spell(words: tuple[str, ...]) -> str:
+    """A training's command as a shell reads it."""
     return shlex.join(["python", os.path.relpath(TRAIN), *words])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from scripts.resume import read_overrides
 from scripts.sweep_job import RECORD, read_record
@@ -23,7 +24,7 @@ class View:
 
     Attributes:
         folder: its run folder.
-        overrides: as on a command line.
+        words: after `python train.py`, to repeat it alone.
         state: "waiting", "running", "completed", "failed", "interrupted", or "done" before.
         step: updates that are known to be made.
         first_step: updates that were made before this sweep.
@@ -35,7 +36,7 @@ class View:
     """
 
     folder: Path
-    overrides: tuple[str, ...]
+    words: tuple[str, ...]
     state: str
     step: int = 0
     first_step: int = 0
@@ -52,9 +53,9 @@ class View:
 
     @property
     def reason(self) -> str:
-        """How its process ended, where that says more than its log."""
+        """How its process ended, where its log cannot say it."""
         if self.state == "running":
-            return ", whose process is gone"
+            return ", its process is gone"
         return f", killed by {signal.Signals(-self.code).name}" if self.code < 0 else ""
 
 
@@ -69,54 +70,41 @@ def look(sweep: Path, planned: Sequence[Planned], since: float) -> list[View]:
     views = []
     known = {plan.job.folder for plan in planned}
     for plan in planned:
-        state = "done" if plan.job.state == "done" else "waiting"
-        folder, overrides = plan.job.folder, plan.job.overrides
-        views.append(view_of(folder, overrides, state, plan.job.step, plan.total_steps, since))
+        job = plan.job
+        state = "done" if job.state == "done" else "waiting"
+        view = View(job.folder, job.sources + job.overrides, state, job.step, job.step)
+        views.append(follow(view, since, plan.total_steps))
     for record in sorted(sweep.glob(f"*/{RECORD}")):
         folder = record.parent.absolute()
-        if folder not in known and record.stat().st_mtime >= since:
-            views.append(view_of(folder, overrides_in(folder), "running", 0, None, since))
+        if folder not in known and read_record(folder, since):
+            words: tuple[str, ...] = ()
+            with contextlib.suppress(OSError, ValueError):
+                words = tuple(read_overrides(folder))
+            views.append(follow(View(folder, words, "waiting"), since, None))
     return views
 
 
-def overrides_in(folder: Path) -> tuple[str, ...]:
-    """The overrides of a run, as far as its folder tells them."""
-    try:
-        return tuple(read_overrides(folder))
-    except (OSError, ValueError):
-        return ()
-
-
-def view_of(
-    folder: Path, overrides: tuple[str, ...], state: str, step: int, total: int | None, since: float
-) -> View:
-    """What one job is seen to do."""
-    try:
-        recorded = (folder / RECORD).stat().st_mtime >= since
-    except OSError:
-        recorded = False
-    record = read_record(folder) if recorded else {}
-    if state == "done" or not record:
-        return View(folder, overrides, state, step, step, total)
-    evaluation = last_evaluation(folder)
-    state, made = record["state"], max(step, evaluation.get("step", 0))
-    if state == "completed":
-        made = total or made
+def follow(view: View, since: float, total_steps: int | None) -> View:
+    """What a job that was seen at the start is seen to do now."""
+    record = read_record(view.folder, since)
+    evaluation = last_evaluation(view.folder) if record else {}
+    state, first_step = record.get("state", view.state), record.get("first_step", view.first_step)
+    step = max(first_step, evaluation.get("step", 0))
     return View(
-        folder,
-        overrides,
+        view.folder,
+        view.words,
         state,
-        made,
-        record["first_step"],
-        total,
+        total_steps if state == "completed" and total_steps else step,
+        first_step,
+        total_steps,
         evaluation.get("val/top1"),
-        record["started"],
+        record.get("started", 0.0),
         record.get("code", 0),
         record.get("log_bytes", 0),
     )
 
 
-def last_evaluation(folder: Path) -> dict:
+def last_evaluation(folder: Path) -> dict[str, Any]:
     """The last line of metrics.jsonl that tells of the validation split."""
     try:
         lines = (folder / "metrics.jsonl").read_text().splitlines()
@@ -139,16 +127,19 @@ def tail(view: View, count: int = 5) -> list[str]:
     return content.decode(errors="replace").splitlines()[-count:]
 
 
-def line_of(view: View, now: float) -> str:
-    """One line for a job that runs."""
+def line_of(view: View, now: float, width: int) -> str:
+    """One line for a job that runs, of at most `width` letters: the end of its name tells most."""
     total = "?" if view.total_steps is None else view.total_steps
-    top1 = "" if view.top1 is None else f"  val {view.top1:5.2f} %"
+    figures = f"  step {view.step:>{len(str(total))}}/{total}"
+    if view.top1 is not None:
+        figures += f"  val {view.top1:5.2f} %"
     made = view.step - view.first_step
-    left = ""
     if made > 0 and view.total_steps:
-        left = f"  {clock((now - view.started) / made * (view.total_steps - view.step))} left"
-    figures = f"  step {view.step:>5}/{total}{top1}{left}"
-    return f"{view.name:<36}{figures}"
+        seconds = (now - view.started) / made * (view.total_steps - view.step)
+        figures += f"  {clock(seconds)} left"
+    room = width - len(figures)
+    name = view.name if len(view.name) <= room else "…" + view.name[-(room - 1) :]
+    return name + figures.rjust(width - len(name))
 
 
 def total_line(views: Sequence[View], seconds: float) -> str:
@@ -159,15 +150,14 @@ def total_line(views: Sequence[View], seconds: float) -> str:
         seconds: since the sweep began.
     """
     counts = Counter(view.state for view in views)
-    done = counts["completed"] + counts["done"]
-    told = [f"{done} of {len(views)} done"]
+    told = [f"{counts['completed'] + counts['done']} of {len(views)} done"]
     if counts["done"]:
         told[0] += f" ({counts['done']} before)"
     told += [f"{counts[state]} {state}" for state in ("failed", "interrupted") if counts[state]]
     told += [f"{counts['running']} running", f"{counts['waiting']} waiting"]
     made = sum(view.step - view.first_step for view in views)
     left = sum((v.total_steps or 0) - v.step for v in views if v.state in ("running", "waiting"))
-    if made and left:
+    if made > 0 and left > 0:
         told.append(f"{clock(seconds / made * left)} left")
     return ", ".join(told)
 
@@ -182,7 +172,6 @@ class Screen:
 
     def __init__(self) -> None:
         self.terminal = sys.stdout.isatty()
-        self.pause = 0.5  # seconds between two looks
         self.drawn = 0
         self.states: dict[Path, str] = {}
         self.told = 0.0
@@ -210,18 +199,24 @@ class Screen:
         for view in views:
             if self.states.get(view.folder, "waiting") != view.state:
                 self.states[view.folder] = view.state
-                if view.state != "running" or not self.terminal:
-                    told = "" if view.top1 is None else f", val top-1 {view.top1:.2f} %"
-                    print(f"{view.name}: {view.state}{told}")
-        lines = [line_of(view, time.time()) for view in views if view.state == "running"]
-        lines = [*lines, total_line(views, seconds)]
+                self.tell_change(view)
+        width = shutil.get_terminal_size().columns - 1 if self.terminal else 99
+        running = [line_of(v, time.time(), width) for v in views if v.state == "running"]
+        lines = [*running, total_line(views, seconds)]
         if last:
             print(lines[-1])
         elif self.terminal:
-            width = shutil.get_terminal_size().columns - 1
             print("\n".join(line[:width] for line in lines))
             self.drawn = len(lines)
         elif seconds - self.told >= 60:
             self.told = seconds
             print("\n".join(lines))
         sys.stdout.flush()
+
+    def tell_change(self, view: View) -> None:
+        """Print that a job has begun or ended."""
+        if view.state == "running" and self.terminal:
+            return  # it is seen below
+        told = {"done": "done before", "completed": "done"}.get(view.state, view.state)
+        top1 = f", val top-1 {view.top1:.2f} %" if view.state == "completed" and view.top1 else ""
+        print(f"{view.name}: {told}{top1}")

@@ -10,12 +10,12 @@ later. Keys that change where or how a job runs, and not what comes out, name no
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from scripts.resume import ABOUT_THIS_COMMAND, is_override, key_of
 
@@ -107,5 +107,15 @@ def safe_name(overrides: Sequence[Override]) -> str:
     return f"{safe[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-OmegaConf.register_new_resolver("name_sweep", name_sweep, replace=True)
-OmegaConf.register_new_resolver("name_job", name_job, replace=True)
+def register(name: str, function: Callable[[Sequence[str], Sequence[str]], str]) -> None:
+    """Make ${NAME:} in the config the name that a function makes of the overrides."""
+
+    def resolve(*, _root_: DictConfig) -> str:
+        hydra = _root_.hydra
+        return function(hydra.overrides.task, hydra.job.config.override_dirname.exclude_keys)
+
+    OmegaConf.register_new_resolver(name, resolve, replace=True)
+
+
+register("name_sweep", name_sweep)
+register("name_job", name_job)

@@ -13,16 +13,19 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-VARIABLE = "SWEEP_PLACES"  # tells the launcher's processes what there is
+PLACES = "SWEEP_PLACES"  # in the environment of the launcher's processes: what there is
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def list_places(device: str) -> list[str]:
     """The GPUs ("gpu0", ...) on which jobs would train, else the cores ("core0", ...)."""
+    from joblib import cpu_count
+
     from engine.runtime import choose_device, flow
 
     if choose_device(device) == "cpu":
-        return [f"core{number}" for number in sorted(os.sched_getaffinity(0))]
+        cores = sorted(os.sched_getaffinity(0))
+        return [f"core{number}" for number in cores[: cpu_count()]]  # a container may have fewer
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     every = [str(number) for number in range(flow.cuda.device_count())]
     return [f"gpu{name}" for name in (names.split(",") if names else every)]
@@ -38,7 +41,7 @@ def own_place() -> Iterator[tuple[str | None, int | None]]:
     (None, None) where jobs need no place, or none is free: the system then finds one. A process
     that inherits the file holds the place too.
     """
-    for name in filter(None, os.environ.get(VARIABLE, "").split(",")):
+    for name in filter(None, os.environ.get(PLACES, "").split(",")):
         path = Path(tempfile.gettempdir()) / f"sweep-{os.getuid()}-{name}.lock"
         file = None
         try:

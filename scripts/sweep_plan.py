@@ -96,23 +96,25 @@ def plan_job(config: DictConfig, seen: set[str]) -> Planned:
 
     Args:
         config: of the job.
-        seen: schedules that were found good; jobs that differ in the seed share one.
+        seen: what was found good; jobs that differ in the seed share it.
     """
+    from engine.runtime import choose_device
     from engine.settings import check_settings
     from train import build_horizon, check_schedule, read_cadence
 
-    check_settings(config)
-    horizon = build_horizon(config)
-    read_cadence(config, horizon)
     values = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
     assert isinstance(values, DictConfig)
-    schedule = repr((values.scheduler, values.optimizer, values.dataset, horizon))
-    if schedule not in seen:
+    check_settings(values)
+    horizon = build_horizon(values)
+    read_cadence(values, horizon)
+    parts = (values.device, values.scheduler, values.optimizer, values.dataset, horizon)
+    if repr(parts) not in seen:
+        seen.add(repr(parts))
+        choose_device(values.device)
         quiet = {} if values.lint == "error" else {"lint": "off"}  # the job's log has the warnings
         check_schedule(OmegaConf.merge(values, quiet), horizon)
-        seen.add(schedule)
-    total_steps = min(config.max_steps or horizon.total_steps, horizon.total_steps)
-    return Planned(find_job(config), total_steps, values)
+    total_steps = min(values.max_steps or horizon.total_steps, horizon.total_steps)
+    return Planned(find_job(values), total_steps, values)
 
 
 def check_folders(folders: Sequence[Path]) -> None:

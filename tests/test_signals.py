@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from engine.signals import Interruption
 from tests.conftest import TINY
 from tests.continuing import (
     LONG,
@@ -74,6 +75,22 @@ def test_a_second_signal_ends_at_once(tmp_path):
     os.kill(process.pid, signal.SIGCONT)
     assert finish(process)[0] in (130, 143)
     assert not (tmp_path / "cut/summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("second", "after", "ends"),
+    [(signal.SIGTERM, 0.9, False), (signal.SIGTERM, 1.0, True), (signal.SIGINT, 0.0, True)],
+)
+def test_a_signal_that_comes_twice_at_once_is_one(monkeypatch, second, after, ends):
+    clock, codes = [100.0], []
+    monkeypatch.setattr("engine.signals.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("engine.signals.os._exit", codes.append)
+    interruption = Interruption()
+    interruption.defer()
+    interruption._handle(signal.SIGTERM, None)
+    clock[0] += after
+    interruption._handle(second, None)
+    assert codes == ([128 + second] if ends else [])
 
 
 def test_a_sweep_that_is_interrupted_ends_altogether(tmp_path):
