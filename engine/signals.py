@@ -24,8 +24,9 @@ class Interruption:
     """Within it, SIGTERM and SIGINT raise `Interrupted`; after `defer()` only where `poll` is.
 
     While data is loaded nothing is worth saving, and the signal ends the run where it is. In
-    training the step is finished first. A second signal ends the process at once. One request may
-    be delivered twice: to a process and to its group, or by each thread of a parent that ends.
+    training the step is finished first. A second signal ends the process at once, unless it may be
+    the same request: within a second, as one may reach a process and its group, or each thread of a
+    parent that ends; and SIGTERM at any time, which a cluster sends to all processes of a job.
     """
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if number == self.number and now - self.came < ECHO:
+        if number == self.number and (number == signal.SIGTERM or now - self.came < ECHO):
             return
         if self.number:
             os._exit(128 + number)

@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from scripts.search import best_of_search, prepare_search
 from scripts.sweep_estimate import list_jobs
 from scripts.sweep_job import STOP, SWEEP_PID, SweepStopped, read_stop, spell
 from scripts.sweep_lines import Screen, View, look, tail
@@ -51,8 +52,16 @@ class SweepCallback(Callback):
                 os.environ[PLACES] = ",".join(list_places(config.device))
                 shield_processes()
             Sweep.current = Sweep(folder, planned)
+            if HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna":
+                prepare_search(config)
         except MISTAKES as error:
+            Sweep.current = None
             sys.exit(f"error: {explain(error)}")
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Tell what a search has found."""
+        if Sweep.current and HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna":
+            Sweep.current.screen.tell(best_of_search(config))
 
 
 class Sweep:

@@ -200,7 +200,12 @@ def train_apart(job: Job, sweep: Path) -> int:
             pass_fds=() if lock is None else (lock,),
             preexec_fn=lambda: prepare(place),
         )
-        code = wait(process, sweep)
+        try:
+            code = wait(process, sweep)
+        except BaseException:  # as submitit raises when a time limit is near: the job saves first
+            process.terminate()
+            process.wait()
+            raise
     stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     record["state"] = "completed" if code == 0 else "interrupted" if stopped else "failed"
     write_record(job.folder, record | {"code": code, "ended": time.time()})
@@ -215,8 +220,12 @@ def environment(place: str | None) -> dict[str, str]:
 
 
 def prepare(place: str | None) -> None:
-    """Between fork and exec: end with the sweep, hear signals again, stay on a core."""
+    """Between fork and exec: end with the sweep, hear signals again, stay on a core.
+
+    SIGUSR2 is for submitit in the process above, and Slurm sends it to this one as well.
+    """
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     cores = cores_of(place)
     if cores:

@@ -31,6 +31,25 @@ CHANGES_NO_RESULT = (
     "trainer.checkpoint_every",
     "trainer.keep_last",
 )
+# What Hydra's plugins do here if the command line does not say otherwise.
+DEFAULTS = {
+    # A job that meets its time limit saves, waits in the queue anew, and goes on where it was.
+    "hydra/launcher=submitit_slurm": (
+        "hydra.launcher.timeout_min=240",
+        "hydra.launcher.signal_delay_s=120",
+        "hydra.launcher.max_num_timeout=20",
+        "hydra.launcher.cpus_per_task=2",
+        "hydra.launcher.mem_gb=4",
+    ),
+    # A search looks for the highest accuracy, keeps its study in the sweep's folder, and tries as
+    # many values at a time as joblib runs jobs.
+    "hydra/sweeper=optuna": (
+        "hydra.sweeper.direction=maximize",
+        "hydra.sweeper.storage='sqlite:///${hydra.sweep.dir}/search.db'",
+        "hydra.sweeper.study_name='${hydra.sweep.dir}'",
+        "hydra.sweeper.n_jobs='${oc.select:hydra.launcher.n_jobs,1}'",
+    ),
+}
 LONGEST = 120  # letters of a name; file systems take 255 bytes
 
 
@@ -60,6 +79,8 @@ def add_sweep_settings(arguments: Sequence[str]) -> list[str]:
     if "hydra/launcher=joblib" in arguments:
         # Else jobs that turn out to be done already make joblib hand out the others in heaps.
         settings += ["hydra.launcher.n_jobs='${places:${device}}'", "hydra.launcher.batch_size=1"]
+    for chosen in DEFAULTS.keys() & set(arguments):
+        settings += DEFAULTS[chosen]
     return [*arguments[:first], *settings, *arguments[first:]]
 
 

@@ -78,16 +78,22 @@ def test_a_second_signal_ends_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("second", "after", "ends"),
-    [(signal.SIGTERM, 0.9, False), (signal.SIGTERM, 1.0, True), (signal.SIGINT, 0.0, True)],
+    ("first", "second", "after", "ends"),
+    [
+        (signal.SIGINT, signal.SIGINT, 0.9, False),
+        (signal.SIGINT, signal.SIGINT, 1.0, True),
+        (signal.SIGTERM, signal.SIGTERM, 9.0, False),
+        (signal.SIGTERM, signal.SIGINT, 0.0, True),
+        (signal.SIGINT, signal.SIGTERM, 0.0, True),
+    ],
 )
-def test_a_signal_that_comes_twice_at_once_is_one(monkeypatch, second, after, ends):
+def test_a_signal_that_comes_twice_may_be_one(monkeypatch, first, second, after, ends):
     clock, codes = [100.0], []
     monkeypatch.setattr("engine.signals.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("engine.signals.os._exit", codes.append)
     interruption = Interruption()
     interruption.defer()
-    interruption._handle(signal.SIGTERM, None)
+    interruption._handle(first, None)
     clock[0] += after
     interruption._handle(second, None)
     assert codes == ([128 + second] if ends else [])
