@@ -22,7 +22,7 @@ from scripts import explorer_session as session
 from scripts.bridge import Setup
 from scripts.curves import COLORS, Curve, write_csv
 from scripts.explorer_animation import animation_page
-from scripts.explorer_chart import Drawn, chart_rows, chart_spec, describe
+from scripts.explorer_chart import Drawn, chart_rows, chart_spec, describe, find_traps
 from scripts.explorer_panel import Panel
 from scripts.explorer_texts import LANGUAGES, LINT_ZH, say
 from scripts.preview import is_plateau
@@ -112,7 +112,7 @@ def explore() -> None:
             st.html(f'<p class="lint">{say("stale", language)}</p>')
         with st.container(gap="xxsmall"):
             draw_curves(drawn, language)
-        draw_findings(drawn[state.current], language)
+        draw_findings(language)
         with st.container(key="bridge"):
             draw_bridge(language, no_link)
     with right, st.container(key="panel"):
@@ -172,7 +172,7 @@ def write_file(suffix: str, setups: Sequence[Setup], log: bool) -> bytes:
 
     curves = [
         Curve(label, [bridge.trace(setup)], [setup.base_lr], setup.horizon,
-              [str(finding) for finding in describe(setup).findings])
+              [str(finding) for finding in find_traps(setup)])
         for label, setup in zip(session.labels_of(setups), setups, strict=True)
     ]  # fmt: skip
     title = curves[0].name if len(curves) == 1 else f"{len(curves)} schedules"
@@ -226,15 +226,15 @@ def figures(drawn: Drawn, language: str) -> str:
     return f'<div class="figures">{cells}</div>'
 
 
-def draw_findings(drawn: Drawn, language: str) -> None:
+def draw_findings(language: str) -> None:
     """What the lint says of the present curve, and what must be known of a plateau."""
-    for finding in drawn.findings:
+    present = st.session_state.good[st.session_state.current]
+    for finding in find_traps(present):
         text = str(finding)
         if language == "zh":
             text = f"第 {finding.step} 步：{LINT_ZH[finding.rule]}"
         st.html(f'<p class="lint">▲ {text}</p>')
-    node = st.session_state.good[st.session_state.current].node
-    if is_plateau(node):
+    if is_plateau(present.node):
         st.html(f'<p class="note">{say("made_up", language)}</p>')
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import streamlit as st
 
 from scripts.curves import COLORS, line_points
-from scripts.explorer_chart import CONFIG, GRAY, INK, epoch_axis, step_axis
+from scripts.explorer_chart import CONFIG, GRAY, INK, epoch_axis, signed, step_axis
 from scripts.explorer_texts import say
 from scripts.run_curves import RunCurves, read_runs
 
@@ -120,7 +120,7 @@ def rate_rows(runs: Sequence[RunCurves], language: str) -> pa.Table:
                     {"run": f"r{index}", "kind": kind, "step": steps[place], "rate": rates[place],
                      "epoch": steps[place] / every, "told": f"{run.label}, {say(kind, language)}"}
                 )  # fmt: skip
-    return pa.Table.from_pylist(rows)
+    return signed(pa.Table.from_pylist(rows))
 
 
 def accuracy_rows(runs: Sequence[RunCurves], language: str) -> pa.Table:
@@ -131,7 +131,7 @@ def accuracy_rows(runs: Sequence[RunCurves], language: str) -> pa.Table:
         for index, run in enumerate(runs)
         for step, value in run.evaluations
     ]  # fmt: skip
-    return pa.Table.from_pylist(rows)
+    return signed(pa.Table.from_pylist(rows))
 
 
 def rate_spec(count: int, total: int, epochs: dict[str, Any], language: str) -> dict[str, Any]:

@@ -177,6 +177,16 @@ def test_a_slider_moves_only_data():
     assert titles == ["step", "epoch", "lr step"]  # a title twice would show one of the two
 
 
+def test_other_rates_are_other_data_to_the_page():
+    """Streamlit compares the sizes and the names of the columns, and nothing else."""
+    seen = set()
+    for gamma in (0.2, 0.3, 0.2):
+        setup = Setup("step", bridge.shipped("step") | {"gamma": gamma})
+        rows = chart_rows([setup], 0, log=False)
+        seen.add((rows.num_rows, *rows.column_names))
+    assert len(seen) == 2 and len({names[0] for names in seen}) == 1
+
+
 @pytest.mark.parametrize("log", [False, True])
 def test_the_animation_holds_the_curves_and_nothing_from_outside(log):
     rows = chart_rows([Setup("step", bridge.shipped("step"))], 0, log)
