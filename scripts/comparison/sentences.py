@@ -7,7 +7,7 @@ import numpy as np
 from scripts.comparison.curves import rates_told
 from scripts.comparison.runs import Run
 from scripts.comparison.settings import CONDITIONS, Condition, differing_keys
-from scripts.comparison.statistics import Difference
+from scripts.comparison.statistics import FEWEST_TO_OBJECT, Difference
 from scripts.comparison.tables import NO_LUCK, Comparison, interval, signed
 
 
@@ -66,7 +66,7 @@ def compare_in_words(label: str, reference: str, difference: Difference) -> str:
 
 def second(difference: Difference) -> str:
     """The end of the sentence: what the bootstrap says where it says something else."""
-    if difference.bootstrap is None:
+    if difference.bootstrap is None or difference.n < FEWEST_TO_OBJECT:
         return "."
     low, high = difference.bootstrap
     if difference.shown == (low > 0 or high < 0):
@@ -90,6 +90,11 @@ def notes(comparison: Comparison) -> list[str]:
         found.append(
             f"{label} is compared with {comparison.reference} in the {d.n} seeds that both have "
             f"({', '.join(map(str, d.seeds))}), not in the others."
+        )
+    if any(d.bootstrap and d.n < FEWEST_TO_OBJECT for d in comparison.differences.values()):
+        found.append(
+            f"A bootstrap interval of fewer than {FEWEST_TO_OBJECT} seeds is too narrow: with 3 it "
+            "covers about 70 % where it says 95 %. The other interval decides."
         )
     if comparison.ranks:
         found.append(

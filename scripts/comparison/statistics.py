@@ -8,8 +8,10 @@ import numpy as np
 from scipy import integrate, special, stats
 
 LEVEL = 0.95
-# With fewer differences a bootstrap interval covers far less than it says; see docs/compare.md.
-FEWEST_FOR_BOOTSTRAP = 10
+FEWEST_FOR_BOOTSTRAP = 3
+# With fewer differences a bootstrap interval covers far less than it says (docs/compare.md), so it
+# is shown and contradicts nothing.
+FEWEST_TO_OBJECT = 10
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Difference:
         p: of the paired t test, corrected by Holm's method over all comparisons.
         p_alone: not corrected.
         effect: the mean in units of the differences' standard deviation, Hedges' correction.
-        bootstrap: BCa interval at the level of `low` and `high`, where there are seeds enough.
+        bootstrap: BCa interval at the level of `low` and `high`, from 3 seeds on.
     """
 
     seeds: list[int]

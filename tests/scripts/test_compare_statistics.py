@@ -7,6 +7,7 @@ from scipy import stats
 from scripts.comparison.sentences import compare_in_words
 from scripts.comparison.statistics import (
     FEWEST_FOR_BOOTSTRAP,
+    FEWEST_TO_OBJECT,
     area,
     bootstrap_interval,
     compare,
@@ -162,7 +163,7 @@ def test_the_effect_size_has_hedges_correction(n, factor):
     assert np.isnan(effect_size(np.array([1.0, 2.0])))
 
 
-def test_a_bootstrap_interval_appears_with_enough_seeds_only():
+def test_a_bootstrap_interval_appears_from_three_seeds_on():
     random = np.random.default_rng(0)
     none = random.normal(30, 1, FEWEST_FOR_BOOTSTRAP)
     step = none + random.normal(1, 0.3, FEWEST_FOR_BOOTSTRAP)
@@ -233,7 +234,7 @@ def test_how_often_the_intervals_cover_the_truth(n):
         print(f"\nn = {n}, {name}: t {t:.1%}, BCa {bca:.1%}", end="")
         assert t > (0.85 if name == "skewed" else 0.935)
         assert bca < 0.94
-        assert bca < 0.9 or n >= FEWEST_FOR_BOOTSTRAP
+        assert bca < 0.9 or n >= FEWEST_TO_OBJECT
 
 
 @pytest.mark.full
