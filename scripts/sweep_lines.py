@@ -218,5 +218,9 @@ class Screen:
         if view.state == "running" and self.terminal:
             return  # it is seen below
         told = {"done": "done before", "completed": "done"}.get(view.state, view.state)
-        top1 = f", val top-1 {view.top1:.2f} %" if view.state == "completed" and view.top1 else ""
+        top1 = (
+            f", val top-1 {view.top1:.2f} %"
+            if view.state == "completed" and view.top1 is not None
+            else ""
+        )
         print(f"{view.name}: {told}{top1}")

@@ -149,9 +149,13 @@ word = sys.argv[1]
 if word == "crash=1":
     os.kill(os.getpid(), signal.SIGSEGV)
 if word == "wait=1":
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    got = []
+    signal.signal(signal.SIGINT, lambda *_: got.append(1))
     print("waiting", file=sys.stderr, flush=True)
-    time.sleep(60)
+    while not got:
+        time.sleep(0.01)
+    time.sleep(0.6)  # in which the sweep looks at its file three times
+    sys.exit(130 if len(got) == 1 else 99)
 print("told by stderr", file=sys.stderr)
 sys.exit(int(word[-1]))
 """
