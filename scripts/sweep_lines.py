@@ -218,9 +218,6 @@ class Screen:
         if view.state == "running" and self.terminal:
             return  # it is seen below
         told = {"done": "done before", "completed": "done"}.get(view.state, view.state)
-        top1 = (
-            f", val top-1 {view.top1:.2f} %"
-            if view.state == "completed" and view.top1 is not None
-            else ""
-        )
+        ended = view.state == "completed" and view.top1 is not None
+        top1 = f", val top-1 {view.top1:.2f} %" if ended else ""
         print(f"{view.name}: {told}{top1}")
