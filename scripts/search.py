@@ -20,14 +20,11 @@ def prepare_search(config: DictConfig) -> None:
     """Queue the trials that were cut, and leave only those to do that are still missing.
 
     Raises:
-        ValueError: there is nothing to search or to measure by, or the database cannot be used.
+        ValueError: the database cannot be used.
     """
     import optuna
     from optuna.trial import TrialState
 
-    import engine  # noqa: F401  (prepares the process for OneFlow)
-
-    check_search(config)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of enqueue_trial
@@ -53,6 +50,7 @@ def check_search(config: DictConfig) -> None:
     Raises:
         ValueError: names the key and what is accepted.
     """
+    import engine  # noqa: F401  (prepares the process, before anything listens to signals)
     from data import split_sizes
     from engine.settings import integer_from
 

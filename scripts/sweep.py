@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from scripts.search import best_of_search, prepare_search
+from scripts.search import best_of_search, check_search, prepare_search
 from scripts.sweep_estimate import list_jobs
 from scripts.sweep_job import STOP, SWEEP_PID, SweepStopped, read_stop, spell
 from scripts.sweep_lines import Screen, View, look, tail
@@ -44,6 +44,9 @@ class SweepCallback(Callback):
         folder = Path(config.hydra.sweep.dir)
         # Hydra turns an exception of a callback into a warning, all but SystemExit.
         try:
+            searches = HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna"
+            if searches:
+                check_search(config)
             planned = plan_jobs(config)
             if config.dry_run:
                 print("\n".join(list_jobs(config, planned, folder)))
@@ -52,7 +55,7 @@ class SweepCallback(Callback):
                 os.environ[PLACES] = ",".join(list_places(config.device))
                 shield_processes()
             Sweep.current = Sweep(folder, planned)
-            if HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna":
+            if searches:
                 prepare_search(config)
         except MISTAKES as error:
             Sweep.current = None

@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from optuna.distributions import LogUniformDistribution
 from optuna.trial import TrialState, create_trial
 
-from scripts.search import best_of_search, open_study, prepare_search
+from scripts.search import best_of_search, check_search, open_study, prepare_search
 from scripts.sweep_names import DEFAULTS, add_sweep_settings
 from tests.conftest import ROOT
 
@@ -138,5 +138,7 @@ def test_a_slurm_job_gets_our_defaults_and_they_fit_the_plugin():
     ],
 )
 def test_a_search_that_could_find_nothing_is_refused(search, words, sentence):
+    config = search(*words)
     with pytest.raises(ValueError, match=sentence):
-        prepare_search(search(*words))
+        check_search(config)
+        open_study(config)
