@@ -1,7 +1,6 @@
 """One cycle: up to the base rate, then down far below where it began (super-convergence)."""
 
 import math
-from itertools import pairwise
 from typing import Any, Literal
 
 from oneflow.optim.lr_scheduler import _LRScheduler
@@ -71,15 +70,15 @@ class OneCycleLR(_LRScheduler):
     def get_lr(self, base_lr: float, step: int) -> float:
         """Rate on the piece between two corners that `step` lies on."""
         low, rise = base_lr / self.div_factor, self.pct_start * self.total_steps
-        corners = [(0.0, low), (rise - 1, base_lr)]
-        if self.three_phase:
-            corners.append((2 * rise - 2, low))
-        last_step = self.total_steps - 1
-        corners.append((last_step, low / self.final_div_factor))
+        top, last_step = rise - 1, self.total_steps - 1
         step = min(step, last_step)
-        for (start, start_lr), (end, end_lr) in pairwise(corners):  # noqa: B007
-            if step <= end:
-                break
+        if step <= top:
+            start, start_lr, end, end_lr = 0.0, low, top, base_lr
+        elif self.three_phase and step <= 2 * rise - 2:
+            start, start_lr, end, end_lr = top, base_lr, 2 * rise - 2, low
+        else:
+            start, start_lr = (2 * rise - 2, low) if self.three_phase else (top, base_lr)
+            end, end_lr = last_step, low / self.final_div_factor
         # A first piece of length 0 is a division by zero in PyTorch; here the peak comes at once.
         share = (step - start) / (end - start) if end > start else 1.0
         if self.anneal_strategy == "linear":

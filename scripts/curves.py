@@ -3,7 +3,7 @@
 import csv
 import heapq
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from pathlib import Path
@@ -108,7 +108,12 @@ def _largest_beside(sizes: np.ndarray, places: Sequence[int], outside: float) ->
     return np.asarray(np.max(shifted, axis=0))
 
 
-def corner_points(rates: Sequence[float], limit: int = 500, precision: float = 5e-4) -> list[int]:
+def corner_points(
+    rates: Sequence[float],
+    limit: int = 500,
+    precision: float = 5e-4,
+    corners: Mapping[int, str] | None = None,
+) -> list[int]:
     """The steps whose points, joined by lines, draw the whole curve.
 
     The first and the last step and both sides of every corner are kept, even beyond `limit`.
@@ -119,6 +124,7 @@ def corner_points(rates: Sequence[float], limit: int = 500, precision: float = 5
         rates: one per step; their logarithms where the axis is logarithmic.
         limit: most points that smooth parts may bring the total to.
         precision: as a share of the curve's height; the default is a fifth of a pixel in 400.
+        corners: what `find_corners` returned for these rates, if that was called already.
 
     >>> corner_points([1.0] * 500 + [0.1] * 500)
     [0, 499, 500, 999]
@@ -126,7 +132,7 @@ def corner_points(rates: Sequence[float], limit: int = 500, precision: float = 5
     values = np.asarray(rates, dtype=float)
     last = len(values) - 1
     kept = {0, last}
-    for step, kind in find_corners(rates).items():
+    for step, kind in (find_corners(rates) if corners is None else corners).items():
         kept |= {step} if kind == "bend" else {step - 1, step}
     tolerance = precision * float(np.ptp(values))
     ordered = sorted(kept)

@@ -7,6 +7,7 @@ and listens on 127.0.0.1 unless told otherwise (docs/explorer.md).
 """
 
 import argparse
+import gc
 import sys
 import tempfile
 import threading
@@ -104,7 +105,6 @@ def explore() -> None:
         except ValueError as error:
             problem = str(error) if index == state.current else problem
     drawn = [describe(setup) for setup in state.good]
-    no_link = session.remember()
     left, right = st.columns([0.62, 0.38], gap="large")
     with left:
         draw_chart(drawn, language)
@@ -114,7 +114,7 @@ def explore() -> None:
             draw_curves(drawn, language)
         draw_findings(language)
         with st.container(key="bridge"):
-            draw_bridge(language, no_link)
+            draw_bridge(language, session.remember())
     with right, st.container(key="panel"):
         Panel(state.current, drawn[state.current].horizon, problem, language).draw()
 
@@ -269,6 +269,8 @@ def main(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     from streamlit.web import bootstrap
 
+    gc.collect()
+    gc.freeze()  # the collector need not look at what the libraries made: some tenths of a second
     flags = {"server_port": given.port, "server_address": given.address}
     bootstrap.load_config_options(flags)
     bootstrap.run(__file__, False, [], flags)

@@ -14,9 +14,10 @@ from schedulers import Horizon
 from schedulers.lint import Finding, lint_trace
 from scripts import bridge
 from scripts.bridge import Setup
-from scripts.curves import COLORS, MOST_MARKS, find_corners, line_points
+from scripts.curves import COLORS, MOST_MARKS, corner_points, find_corners, line_points
 from scripts.explorer_texts import say
 
+MOST_POINTS = 2000  # of one curve
 EVENLY = 240  # steps at which the pointer finds the rate, beside those that draw the curve
 HEIGHT = 330
 RATE_LABEL = "datum.value && abs(datum.value) < 1e-3 ? format(datum.value, '~e') : datum.label"
@@ -89,7 +90,10 @@ def _find_traps(text: str) -> tuple[Finding, ...]:
 
 @lru_cache(maxsize=256)
 def _points(text: str, floor: float | None) -> tuple[int, ...]:
-    return tuple(line_points(bridge.trace(Setup(**json.loads(text))), floor)[0])
+    rates = bridge.trace(Setup(**json.loads(text)))
+    if floor is not None:
+        return tuple(line_points(rates, floor)[0])
+    return tuple(corner_points(rates, MOST_POINTS, corners=_describe(text).corners))
 
 
 def log_floor(drawn: Sequence[Drawn]) -> float:
@@ -199,6 +203,7 @@ def chart_spec(
         "height": HEIGHT,
         "width": "container",
         "config": CONFIG,
+        "usermeta": {"embedOptions": {"renderer": "canvas"}},
     }
 
 

@@ -56,7 +56,12 @@ class Setup:
 
 def names() -> list[str]:
     """The schedules that are shipped: the files of conf/scheduler."""
-    return sorted(path.stem for path in (CONF / "scheduler").glob("*.yaml"))
+    return list(_list_names())
+
+
+@cache
+def _list_names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in (CONF / "scheduler").glob("*.yaml")))
 
 
 def shipped(name: str) -> dict[str, Any]:
