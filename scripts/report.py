@@ -1,5 +1,6 @@
 """What a run says of itself: the lines on the screen, and summary.json."""
 
+import contextlib
 import logging
 import os
 import platform
@@ -42,6 +43,7 @@ def summarize(
         "skipped_updates": trainer.skipped,
         "seconds": round(trainer.recorder.seconds, 3),
         "images_per_second": round(trainer.recorder.images_per_second, 1),
+        "hardware": hardware(),
         "versions": versions(),
     } | ({"forked_from": forked_from} if (forked_from := trainer.about["forked_from"]) else {})
 
@@ -49,6 +51,15 @@ def summarize(
 def versions() -> dict[str, str]:
     """Of the packages that decide what a run computes."""
     return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+
+
+def hardware() -> str:
+    """The processor's name and how many of its cores there are, as `AMD EPYC, 2 cores`."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
+    return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
 def check_rates(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> dict[str, int]:
