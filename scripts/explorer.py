@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 import streamlit as st
@@ -25,7 +26,7 @@ from scripts.curves import COLORS, Curve, write_csv
 from scripts.explorer_animation import animation_page
 from scripts.explorer_chart import Drawn, chart_rows, chart_spec, describe, find_traps
 from scripts.explorer_panel import Panel
-from scripts.explorer_texts import LANGUAGES, LINT_ZH, say
+from scripts.explorer_texts import LANGUAGES, LINT_ZH, plain, say
 from scripts.preview import is_plateau
 
 _drawing = threading.Lock()  # matplotlib's settings belong to the whole process
@@ -90,7 +91,7 @@ def header(language: str) -> None:
         session.switch("page", session.VIEWS, lambda view: say(f"view_{view}", language))
         session.switch("lang", list(LANGUAGES), LANGUAGES.__getitem__)
     if st.session_state.complaint:
-        st.error(say("bad_address", language, reason=st.session_state.complaint))
+        st.error(say("bad_address", language, reason=plain(st.session_state.complaint)))
 
 
 @st.fragment
@@ -127,7 +128,7 @@ def draw_chart(drawn: Sequence[Drawn], language: str) -> None:
         st.button(
             say("stop" if state.playing else "play", language),
             icon=":material/show_chart:" if state.playing else ":material/play_arrow:",
-            on_click=lambda: state.update(playing=not state.playing, touched=True),
+            on_click=lambda: state.update(playing=not state.playing),
         )
         draw_downloads(drawn, language)
         horizon = drawn[state.current].horizon
@@ -193,10 +194,11 @@ def draw_curves(drawn: Sequence[Drawn], language: str) -> None:
         with st.container(
             horizontal=True, vertical_alignment="center", gap="small", key=f"curve{index}"
         ):
-            strong = f"**{label}**" if index == state.current else label
+            told = plain(label)
+            strong = f"**{told}**" if index == state.current else told
             st.button(
                 strong, key=f"edit {index}", type="tertiary", help=say("edit", language),
-                on_click=lambda index=index: state.update(current=index, touched=True),
+                on_click=lambda index=index: state.update(current=index),
             )  # fmt: skip
             st.html(figures(facts, language), width="stretch")
             if len(drawn) > 1:
@@ -233,7 +235,7 @@ def draw_findings(language: str) -> None:
         text = str(finding)
         if language == "zh":
             text = f"第 {finding.step} 步：{LINT_ZH[finding.rule]}"
-        st.html(f'<p class="lint">▲ {text}</p>')
+        st.html(f'<p class="lint">▲ {escape(text)}</p>')
     if is_plateau(present.node):
         st.html(f'<p class="note">{say("made_up", language)}</p>')
 
@@ -247,7 +249,7 @@ def draw_bridge(language: str, no_link: str) -> None:
         st.code(bridge.write_yaml(setup), language="yaml")
     with st.expander(say("link", language)):
         if no_link:
-            st.error(say("no_link", language, reason=no_link))
+            st.error(say("no_link", language, reason=plain(no_link)))
         else:
             st.caption(say("link_help", language))
             st.code(session.address(), language=None, wrap_lines=True)
@@ -258,7 +260,7 @@ def draw_bridge(language: str, no_link: str) -> None:
         )  # fmt: skip
         st.button(say("paste_button", language), on_click=session.paste)
         if complaint := st.session_state.get("pasted_wrong"):
-            st.error(say("refused", language) + complaint)
+            st.error(say("refused", language) + plain(complaint))
 
 
 def main(arguments: Sequence[str]) -> None:

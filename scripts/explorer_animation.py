@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -74,8 +75,7 @@ def animation_page(
     places = columns["step"] * WIDTH / max(total - 1, 1)
     levels = HEIGHT * (1 - (heights - low) / span)
     marks = _marks(log, low, span)
-    lines = [f'<line x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>' for y in marks]
-    curves = []
+    lines, curves = [f'<line x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>' for y in marks], []
     for index, label in enumerate(labels):
         own, color = columns["curve"] == f"c{index}", COLORS[index % len(COLORS)]
         pairs = zip(places[own], levels[own], strict=True)
@@ -86,14 +86,17 @@ def animation_page(
             {"label": escape(label), "color": color, "steps": columns["step"][own].tolist(),
              "rates": columns["rate"][own].tolist()}
         )  # fmt: skip
-    data = {"total": total, "per_epoch": per_epoch, "curves": curves, **words}
+    return _fill(marks, lines, {"total": total, "per_epoch": per_epoch, "curves": curves, **words})
+
+
+def _fill(marks: dict[float, str], lines: list[str], data: dict[str, Any]) -> str:
     filled = {
         "@MARKS@": "".join(f'<s style="top:{y:.1f}px">{r}</s>' for y, r in marks.items()),
         "@LINES@": "".join(lines),
         "@DATA@": json.dumps(data).replace("</", "<\\/"),
         "@MS@": str(1000 * SECONDS),
-        "@PLAY@": escape(words["play"]),
-        "@STEP@": escape(words["step"]),
+        "@PLAY@": escape(data["play"]),
+        "@STEP@": escape(data["step"]),
     }
     page = _PAGE
     for mark, text in filled.items():

@@ -155,56 +155,54 @@ def chart_spec(
     Written as it is and not with altair, whose import and checks take as long as all the rest.
     """
     words = {key: say(key, language) for key in ("step", "epoch", "rate")}
-    curves = [f"c{index}" for index in range(len(labels))]
-    colors = [COLORS[index % len(COLORS)] for index in range(len(labels))]
-    here = f"datum.curve === '{curves[current]}'"
+    told = {f"c{index}": f"lr {label}" for index, label in enumerate(labels)}
     scale = {"domain": [0, longest], "nice": False}
     x = {"field": "step", "type": "quantitative", "scale": scale, "axis": None}
     y = {
         "field": "shown",
         "type": "quantitative",
         "scale": {"type": "log" if log else "linear", "zero": not log, "nice": not log},
-        "axis": {"title": words["rate"], "tickCount": 5, "labelExpr": RATE_LABEL},
+        "axis": {"title": words["rate"], "tickCount": 5, "labelExpr": RATE_LABEL, "format": "~g"},
     }
-    color = {"field": "curve", "type": "nominal", "legend": None, "scale": {
-        "domain": curves, "range": colors}}  # fmt: skip
-    width = {"condition": {"test": here, "value": 2.6}, "value": 1.7}
-    area = {
-        "transform": [{"filter": here}],
-        "mark": {"type": "area", "opacity": 0.07, "color": colors[current]},
-        "encoding": {"x": x, "y": y},
-    }
-    below = x | {"axis": step_axis(words["step"])}
-    lines = {
-        "mark": {"type": "line", "strokeJoin": "round"},
-        "encoding": {"x": below, "y": y, "color": color, "strokeWidth": width},
-    }
-    dots = {
-        "transform": [{"filter": {"param": "reading", "empty": False}}],
-        "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
-        "encoding": {"x": x, "y": y, "color": color},
-    }
-    told = {c: f"lr {label}" for c, label in zip(curves, labels, strict=True)}
     epochs = x | {"axis": epoch_axis(words["epoch"], horizon.steps_per_epoch, longest)}
-    # An area reaches down to 0, which a logarithmic axis has not.
     rules, heads, rings = _marks(x, y)
-    layers = [
-        *([] if log else [area]),
-        rules,
-        lines,
-        heads,
-        rings,
-        _reading(epochs, told, words),
-        dots,
-    ]
+    area, lines, dots = _curves(len(labels), current, x, y, step_axis(words["step"]))
+    layers = [rules, lines, heads, rings, _reading(epochs, told, words), dots]
     return {
-        "layer": layers,
+        # An area reaches down to 0, which a logarithmic axis has not.
+        "layer": layers if log else [area, *layers],
         "resolve": {"axis": {"x": "independent"}},
         "height": HEIGHT,
         "width": "container",
         "config": CONFIG,
         "usermeta": {"embedOptions": {"renderer": "canvas"}},
     }
+
+
+def _curves(
+    count: int, current: int, x: dict[str, Any], y: dict[str, Any], steps: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The area under the current curve, all lines, and a dot on each where the pointer is."""
+    curves = [f"c{index}" for index in range(count)]
+    here = f"datum.curve === 'c{current}'"
+    scale = {"domain": curves, "range": list(COLORS[:count])}
+    color = {"field": "curve", "type": "nominal", "legend": None, "scale": scale}
+    width = {"condition": {"test": here, "value": 2.6}, "value": 1.7}
+    area = {
+        "transform": [{"filter": here}],
+        "mark": {"type": "area", "opacity": 0.07, "color": COLORS[current]},
+        "encoding": {"x": x, "y": y},
+    }
+    lines = {
+        "mark": {"type": "line", "strokeJoin": "round"},
+        "encoding": {"x": x | {"axis": steps}, "y": y, "color": color, "strokeWidth": width},
+    }
+    dots = {
+        "transform": [{"filter": {"param": "reading", "empty": False}}],
+        "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
+        "encoding": {"x": x, "y": y, "color": color},
+    }
+    return area, lines, dots
 
 
 def _reading(x: dict[str, Any], told: dict[str, str], words: dict[str, str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from scripts import explorer_fields as fields
 from scripts import explorer_nodes as nodes
 from scripts.bridge import Setup
 from scripts.explorer_fields import Node, Path
-from scripts.explorer_texts import say
+from scripts.explorer_texts import plain, say
 
 RUN_FIELDS = {
     "optimizer.lr": "base_lr",
@@ -42,7 +42,7 @@ class Controls:
         self.problem, self.place = problem, None
         if problem:
             keys = [fields.key_of(path) for path in _paths(self.setup.node, ())]
-            self.place = nodes.place_of(problem, [*keys, *RUN_FIELDS])
+            self.place = nodes.place_of(problem, [*keys, *RUN_FIELDS]) or "scheduler"
 
     def say(self, key: str, **values: object) -> str:
         """A text in the page's language."""
@@ -114,7 +114,7 @@ class Controls:
     def _tell(self, key: str) -> None:
         """The sentence on what is wrong, at the control that it is about, once."""
         if self.place == key:
-            st.error(self.say("refused") + self.problem)
+            st.error(self.say("refused") + plain(self.problem))
             self.place = None
 
     def _button(
@@ -135,7 +135,6 @@ class Controls:
 
     def _change(self, setup: Setup) -> None:
         st.session_state.setups[self.index] = setup
-        st.session_state.touched = True
 
     def _set(self, path: Path, value: Any) -> None:
         now = self._now()

@@ -170,15 +170,13 @@ class Panel(Arguments):
         if self.place is not None:  # nothing on the page was the place of the sentence
             self._tell(self.place)
 
-    # --- the schedule ---------------------------------------------------------------------------
-
     def _draw_choice(self) -> None:
         guide = read_guide(self.language)
         classes = [CLASS_PREFIX + target for target in nodes.templates()]
-        chosen = self.setup.name
-        if nodes.class_defaults(self.setup.node["_target_"]) == self.setup.node:
-            chosen = chosen if bridge.shipped(chosen) == self.setup.node else classes[
-                list(nodes.templates()).index(self.setup.node["_target_"])]  # fmt: skip
+        chosen, node = self.setup.name, self.setup.node
+        option = CLASS_PREFIX + node["_target_"]
+        if option in classes and node != bridge.shipped(chosen):
+            chosen = option if node == nodes.class_defaults(node["_target_"]) else chosen
 
         def told(option: str) -> str:
             if option.startswith(CLASS_PREFIX):
@@ -218,8 +216,6 @@ class Panel(Arguments):
         name = "chained" if how == "times" else "sequential"
         now = self._now()
         self._change(replace(now, name=name, node=nodes.wrapped(now.node, how)))
-
-    # --- nodes ----------------------------------------------------------------------------------
 
     def _draw_node(self, path: Path, node: Node) -> None:
         for field in fields.fields_of(node, path):

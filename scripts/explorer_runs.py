@@ -11,7 +11,7 @@ import streamlit as st
 
 from scripts.curves import COLORS, line_points
 from scripts.explorer_chart import CONFIG, GRAY, INK, epoch_axis, signed, step_axis
-from scripts.explorer_texts import say
+from scripts.explorer_texts import plain, say
 from scripts.run_curves import RunCurves, read_runs
 
 MOST_RUNS = 12  # on one chart
@@ -30,7 +30,6 @@ def draw_runs(language: str) -> None:
 
     def changed() -> None:
         state.view["folder"] = state["view folder"] or ""
-        state.touched = True
 
     options = listed if not folder or folder in listed else [folder, *listed]
     st.selectbox(
@@ -45,7 +44,7 @@ def draw_runs(language: str) -> None:
         with st.spinner("…"):
             runs = cached_runs(folder, _newest(Path(folder)))
     except ValueError as error:
-        st.error(say("refused", language) + str(error))
+        st.error(say("refused", language) + plain(str(error)))
         return
     draw_curves(runs, language)
 

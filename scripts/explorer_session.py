@@ -24,13 +24,9 @@ VIEWS = ("schedules", "runs")
 
 
 def start() -> None:
-    """Fill a new session, from the address if it holds anything; follow the browser's back button.
-
-    A rerun that comes from a control may still bring an older address: it is left alone then.
-    """
+    """Fill a new session, from the address if it holds anything."""
     state, address = st.session_state, st.query_params.to_dict()
-    touched = state.pop("touched", False)
-    if "setups" in state and (touched or address == state.address):
+    if "setups" in state:
         return
     setups, view, state.complaint = [], {}, ""
     try:
@@ -77,7 +73,6 @@ def switch(name: str, options: Sequence[Any], told: Callable[[Any], str]) -> Non
     def changed() -> None:
         if state[key] is not None:
             state.view[name] = state[key]
-        state.touched = True
 
     st.segmented_control(
         name, options, key=key, format_func=told, on_change=changed, label_visibility="collapsed"
@@ -89,7 +84,7 @@ def add() -> None:
     state = st.session_state
     for curves in (state.setups, state.good):
         curves.append(state.good[state.current])
-    state.update(current=len(state.setups) - 1, touched=True)
+    state.update(current=len(state.setups) - 1)
 
 
 def remove(index: int) -> None:
@@ -98,7 +93,6 @@ def remove(index: int) -> None:
     for curves in (state.setups, state.good):
         del curves[index]
     state.current -= state.current > index or state.current == len(state.setups)
-    state.touched = True
 
 
 def address() -> str:
@@ -110,7 +104,7 @@ def address() -> str:
 def paste() -> None:
     """Draw what was pasted in place of the present curve, if it can be."""
     state = st.session_state
-    text, state.touched, state.pasted_wrong = state.pasted.strip(), True, ""
+    text, state.pasted_wrong = state.pasted.strip(), ""
     present = state.good[state.current]
     try:
         if not text:
@@ -142,5 +136,6 @@ def labels_of(setups: Sequence[Setup]) -> list[str]:
         if names.count(label) > 1:
             words = bridge.write_overrides(setup).split(" ")[1:]
             label += " " + " ".join(words).replace("scheduler.", "").replace("optimizer.", "")
-        labels.append(label[:47] + "…" if len(label) > 48 else label)
+        label = label[:47] + "…" if len(label) > 48 else label
+        labels.append(f"{label} ({len(labels) + 1})" if label in labels else label)
     return labels

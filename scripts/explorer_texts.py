@@ -62,6 +62,15 @@ def _clean(text: str) -> str:
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(text.split()))
 
 
+def plain(text: str) -> str:
+    r"""The text for Streamlit, which would take it for Markdown: an image in it would be fetched.
+
+    >>> print(plain("![x](http://y) gamma='a*b'"))
+    \!\[x\]\(http\://y\) gamma='a\*b'
+    """
+    return re.sub(r"([\\`*_{}\[\]()#+!|~:$<>-])", r"\\\1", text)
+
+
 def say(key: str, language: str, **values: object) -> str:
     """A text of the page."""
     return TEXTS[key][list(LANGUAGES).index(language)].format(**values)
