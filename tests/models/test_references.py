@@ -135,7 +135,8 @@ def mixer(d, layers, kernel, patch):
 
 
 RESNET9 = 27 * 64 + 9 * (64 * 128 + 2 * 128 * 128 + 128 * 256 + 256 * 512 + 2 * 512 * 512)
-# A scale of c channels, reduced by 16: two linear layers with biases.
+
+
 SE18 = sum(2 * (2 * c * c // 16 + c // 16 + c) for c in (64, 128, 256, 512))
 SE50 = sum(
     n * (2 * c * c // 16 + c // 16 + c) for n, c in ((3, 256), (4, 512), (6, 1024), (3, 2048))

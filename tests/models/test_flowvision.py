@@ -1,0 +1,136 @@
+"""flowvision's classifiers by name: which, how large the images, and what comes out."""
+
+import numpy as np
+import oneflow as flow
+import pytest
+from oneflow import nn
+
+from models import flowvision
+
+flowvision_net = flowvision.flowvision_net
+
+
+class Probe(nn.Module):
+    """Keeps what it sees and answers with `answer`, given the number of images."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, images):
+        self.seen = images
+        return self.answer(len(images))
+
+
+def resized(answer, image_size=8, name="probe"):
+    return flowvision.ResizedNet(Probe(answer), name, 5, image_size)
+
+
+def test_images_are_resized_bilinearly_on_their_way_in():
+    """Doubled, a pixel's centre lies a quarter of a pixel off: 3/4 of one and 1/4 of the next."""
+    net = resized(lambda n: flow.zeros(n, 5))
+    images = np.zeros((2, 3, 4, 4), np.float32)
+    images[:, :, :, 2:] = 4.0
+    assert net(flow.tensor(images)).shape == (2, 5)
+    assert net.net.seen.shape == (2, 3, 8, 8)
+    assert net.net.seen[0, 0, 0].numpy().tolist() == [0, 0, 0, 1, 3, 4, 4, 4]
+
+
+def test_images_of_the_right_size_pass_as_they_are():
+    net = resized(lambda n: flow.zeros(n, 5), image_size=4)
+    images = flow.ones(1, 3, 4, 4)
+    net(images)
+    assert net.net.seen is images
+
+
+def test_the_gradient_reaches_the_first_layer_of_a_net():
+    net = flowvision_net(7, "squeezenet1_1", image_size=64)
+    logits = net(flow.ones(2, 3, 32, 32))
+    assert logits.shape == (2, 7)
+    logits.sum().backward()
+    assert np.abs(next(net.parameters()).grad.numpy()).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (lambda n: flow.zeros(n, 6), r"makes \(6,\) numbers per image, not num_classes=5 logits"),
+        (lambda n: flow.zeros(n), r"makes \(\) numbers per image, not num_classes=5 logits"),
+        (lambda n: (flow.zeros(n, 5),) * 2, "makes a tuple per image, not num_classes=5 logits"),
+    ],
+)
+def test_other_outputs_are_refused(answer, sentence):
+    with pytest.raises(ValueError, match=f"name='probe': this net of flowvision {sentence}"):
+        resized(answer)(flow.zeros(2, 3, 4, 4))
+
+
+def test_what_googlenet_adds_to_its_logits_is_left_out():
+    net = resized(lambda n: (flow.ones(n, 5), None, None), name="googlenet")
+    assert net(flow.zeros(2, 3, 4, 4)).numpy().tolist() == [[1] * 5] * 2
+
+
+def test_a_net_for_another_size_is_refused_with_its_own_reason():
+    def refuse(n):
+        raise AssertionError("Input image height (8) doesn't match model (224).")
+
+    with pytest.raises(ValueError) as error:
+        resized(refuse)(flow.zeros(2, 3, 4, 4))
+    assert str(error.value) == (
+        "image_size=8: flowvision's probe refuses it: Input image height (8) doesn't match model "
+        "(224)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"name": "resnet5O"},
+            "name='resnet5O': flowvision has no such classifier; did you mean resnet50 or",
+        ),
+        ({"name": "???"}, "name='???': flowvision has no such classifier; it has 2"),
+        (
+            {"name": "fasterrcnn_resnet50_fpn"},  # flowvision has it, as a detector
+            "name='fasterrcnn_resnet50_fpn': flowvision has no such classifier; did you mean",
+        ),
+        ({"image_size": 7}, "image_size=7: flowvision's resnet18 takes 32 to 1024 pixels."),
+        ({"image_size": 1025}, "image_size=1025: flowvision's resnet18 takes 32 to 1024 pixels."),
+        ({"image_size": 64.0}, "image_size=64.0: flowvision's resnet18 takes 32 to 1024 pixels."),
+        (
+            {"name": "dla34", "image_size": 128},
+            "image_size=128: flowvision's dla34 takes 224 to 1024 pixels.",
+        ),
+        (
+            {"name": "inception_v3", "image_size": 32},
+            "image_size=32: flowvision's inception_v3 takes 75 to 1024 pixels.",
+        ),
+        ({"num_classes": 0}, "num_classes=0: expected an integer of at least 1."),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_sentence(settings, sentence):
+    with pytest.raises(ValueError) as error:
+        flowvision_net(**{"num_classes": 10, "name": "resnet18", "image_size": 64} | settings)
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("name", "image_size"),
+    [
+        ("alexnet", 63),
+        ("googlenet", 64),
+        ("inception_v3", 75),
+        ("dla34", 224),
+        ("mobilenet_v3_small", 96),
+        ("efficientnet_b0", 64),
+        ("densenet121", 64),
+        ("vit_tiny_patch16_224", 224),
+        ("swin_tiny_patch4_window7_224", 224),
+    ],
+)
+def test_nets_of_many_families_train(name, image_size):
+    net = flowvision_net(10, name, image_size)
+    for training in (False, True):
+        assert net.train(training)(flow.ones(2, 3, 32, 32)).shape == (2, 10)
+    net(flow.ones(2, 3, 32, 32)).sum().backward()
+    assert np.abs(next(net.parameters()).grad.numpy()).max() > 0
