@@ -1,6 +1,7 @@
 """The explorer's charts: which points, how they are drawn, and the curve that draws itself."""
 
 import json
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -99,7 +100,7 @@ def _points(text: str, floor: float | None) -> tuple[int, ...]:
 def log_floor(drawn: Sequence[Drawn]) -> float:
     """The lowest rate on a logarithmic axis: one to five decades below the highest."""
     top = max((d.peak for d in drawn), default=0.0)
-    if top <= 0:
+    if not 0 < top < math.inf:
         return 1e-5
     least = min((d.least for d in drawn if d.least > 0), default=1e-5 * top)
     return min(max(least, 1e-5 * top), 0.1 * top)

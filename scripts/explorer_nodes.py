@@ -70,7 +70,7 @@ def add_part(node: Node, target: str, horizon: Horizon) -> Node:
 def _share(length: Any, horizon: Horizon) -> float:
     try:
         return 100 * to_steps(length, horizon, "length") / horizon.total_steps
-    except ValueError:
+    except (ValueError, ArithmeticError):  # 400 digits are a number, and no length
         return 0.0
 
 
