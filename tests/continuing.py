@@ -103,7 +103,7 @@ def start(*arguments: str, cwd: Path, **settings: bool) -> subprocess.Popen:
     )
 
 
-def wait_for(condition, seconds: float = 60) -> None:
+def wait_for(condition, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
