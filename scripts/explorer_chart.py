@@ -265,7 +265,7 @@ def nice_numbers(high: float, most: int = 6) -> list[float]:
     """Round numbers from 0 to `high`.
 
     >>> nice_numbers(30), nice_numbers(2)
-    ([0, 5, 10, 15, 20, 25, 30], [0, 0.5, 1, 1.5, 2])
+    ([0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0], [0.0, 0.5, 1.0, 1.5, 2.0])
     """
     power = 10.0 ** np.floor(np.log10(high / most))
     step = next(m * power for m in (1, 2, 5, 10) if high / (m * power) <= most)

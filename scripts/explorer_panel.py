@@ -213,8 +213,7 @@ class Panel(Arguments):
                 self._button(f"wrap_{how}", self._wrap, how, label=self.say(f"wrap_{how}"))
 
     def _wrap(self, how: str) -> None:
-        name = "chained" if how == "times" else "sequential"
-        now = self._now()
+        now, name = self._now(), "chained" if how == "times" else "sequential"
         self._change(replace(now, name=name, node=nodes.wrapped(now.node, how)))
 
     def _draw_node(self, path: Path, node: Node) -> None:
