@@ -66,6 +66,8 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
         saved = [word for word in saved if key_of(word) not in ("fork", "fork_at")]
     chosen = {key for word in given if (key := key_of(word)) in GROUPS}
     saved = [word for word in saved if re.split("[.@]", key_of(word) or "")[0] not in chosen]
+    again = {word.partition("=")[0] for word in given}
+    saved = [word for word in saved if word.partition("=")[0] not in again]
     return [*arguments[:first], *saved, *given]
 
 
