@@ -83,6 +83,12 @@ def compose_config(*overrides: str, folder: Path, name: str = "config"):
     return config
 
 
+@pytest.fixture(autouse=True)
+def short_errors(monkeypatch):
+    """Undo what a program that starts in this process sets for itself."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+
 @pytest.fixture
 def run_training(tmp_path):
     """A function that trains in this process: run_training("scheduler=step", folder="a")."""
