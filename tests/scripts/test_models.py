@@ -70,6 +70,6 @@ def test_the_program_lists_what_it_is_asked_for():
 
 
 def test_an_unknown_name_ends_with_one_sentence():
-    ended = run("resnet2O")
+    ended = run("vgg16bn")
     assert ended.returncode == 1
-    assert ended.stderr == "error: 'resnet2O' is no file of conf/model/. Did you mean resnet20?\n"
+    assert ended.stderr == "error: 'vgg16bn' is no file of conf/model/. Did you mean vgg16_bn?\n"
