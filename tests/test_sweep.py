@@ -76,6 +76,7 @@ def test_a_sweep_that_cannot_run_is_refused_before_it_starts(sweep_here, tmp_pat
 
 def test_a_sweep_makes_no_sense_elsewhere(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["preview", "-m", "scheduler=step,rex"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which is set, and taken back afterwards
     with pytest.raises(SystemExit, match="error: -m makes a sweep of trainings"):
         run_command(train, "preview")
 
