@@ -11,7 +11,7 @@ from typing import Any
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from scripts.resume import expand_arguments
 from scripts.sweep import ended_sweep
@@ -70,6 +70,12 @@ def explain(error: Exception) -> str:
     for cause in (error, error.__cause__):  # Hydra says of a log file only that it cannot be set up
         if isinstance(cause, OSError) and cause.filename and cause.strerror:
             return f"{cause.filename}: {cause.strerror}."
+    if isinstance(error, InterpolationKeyError) and str(error).startswith("Interpolation key '"):
+        missing = str(error).split("'")[1]
+        return (
+            f"{missing}: the configuration refers to this key as ${{{missing}}} and does not have "
+            f"it. (To add it write +{missing}=VALUE.)"
+        )
     parent = getattr(error.__cause__, "parent_node", None)
     key = getattr(error.__cause__, "full_key", None)
     if not isinstance(parent, DictConfig) or not key:

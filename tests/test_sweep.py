@@ -56,6 +56,8 @@ def folder_of(tmp_path):
     [
         (["scheduler=step,nope"], "scheduler/nope"),
         (["scheduler=step,rex", "scheduler.gama=1"], "has no key 'gama'"),
+        (["experiment=study_schedules", "scheduler=none,mine"], "scheduler/mine"),
+        (["optimizer.lr=${a.b}"], "a.b: the configuration refers to this key as ${a.b} and does"),
         (["seed=0,1,-3"], "the job seed=-3 cannot run: seed=-3: expected an integer from 0"),
         (["trainer.eval_every=1ep,x"], "the job trainer.eval_every=x cannot run:"),
         (["scheduler.gamma=0.1,0.2"], "scheduler.gamma"),  # of scheduler=none
