@@ -1,8 +1,9 @@
-"""Random crops and flips of a whole batch at once, on bytes.
+"""The `dataset.augment` node, and the random numbers of a batch's augmentation.
 
-The augmentation that He et al. (2016, arXiv:1512.03385, section 4.2) use for CIFAR: 4 pixels of
-zeros on each side, a random 32 x 32 crop of that, and a mirror image half of the time. As is
-customary the zeros are put in before the normalisation, so the border is black, not the mean color.
+What is drawn is kept apart from what is done with it: `draw_augment` draws for a whole batch, in
+numpy and from (seed, epoch, step) alone; `data.pixels` and `data.device` apply rows of it to the
+images, in numpy and in OneFlow. So a rank that trains on a part of a batch, and a GPU that augments
+by itself, see the images that one process on a CPU would see.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+# Keeps the random numbers of the augmentation apart from those of the order: (seed, epoch) and
+# (seed, epoch, step) would otherwise agree at step 0, for trailing zeros seed the same generator.
+# One stream for each kind, so that crops and flips are the same with cutout and without.
+_CROP_AND_FLIP = 0x617567
+_CUTOUT = 0x637574
+
+Draws = dict[str, np.ndarray]  # by kind; the first axis of each array is the images of the batch
 
 
 @dataclass(frozen=True)
@@ -19,10 +28,12 @@ class Augment:
     Attributes:
         crop_padding: pixels of zeros on each side before the random crop; 0: no crop.
         flip: whether half of the images are mirrored, left to right.
+        cutout: side in pixels of the square that is cut out of each image; None: none.
     """
 
-    crop_padding: int
-    flip: bool
+    crop_padding: int = 0
+    flip: bool = False
+    cutout: int | None = None
 
 
 def read_augment(node: Mapping[str, Any] | None) -> Augment:
@@ -32,66 +43,63 @@ def read_augment(node: Mapping[str, Any] | None) -> Augment:
         ValueError: an unknown key or a value that is not accepted.
 
     >>> read_augment({"crop_padding": 4, "flip": True})
-    Augment(crop_padding=4, flip=True)
+    Augment(crop_padding=4, flip=True, cutout=None)
     """
-    values = {"crop_padding": 0, "flip": False} | dict(node or {})
-    padding, flip = values.pop("crop_padding"), values.pop("flip")
-    if values:
-        raise ValueError(
-            f"dataset.augment.{next(iter(values))} is unknown: it has crop_padding and flip"
-        )
-    if isinstance(padding, bool) or not isinstance(padding, int) or not 0 <= padding <= 32:
-        raise ValueError(
-            f"dataset.augment.crop_padding={padding} is not accepted: give an integer from 0 to 32"
-        )
-    if not isinstance(flip, bool):
-        raise ValueError(f"dataset.augment.flip={flip} is not accepted: give true or false")
-    return Augment(padding, flip)
+    values = dict(node or {})
+    known = Augment.__dataclass_fields__
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"dataset.augment.{key} is unknown: it has {', '.join(known)}")
+        accepts, accepted = _ACCEPTED[key]
+        if not accepts(value):
+            raise ValueError(f"dataset.augment.{key}={value} is not accepted: give {accepted}")
+    return Augment(**values)
 
 
-def crop_randomly(images: np.ndarray, padding: int, rng: np.random.Generator) -> np.ndarray:
-    """Return each image moved by up to `padding` pixels each way; zeros come in at the border.
+def _is_integer(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+# What a key accepts besides its default; null leaves a kind out, and so does its absence in the
+# config of an older run.
+_ACCEPTED = {
+    "crop_padding": (lambda v: _is_integer(v, 0, 32), "an integer from 0 to 32"),
+    "flip": (lambda v: isinstance(v, bool), "true or false"),
+    "cutout": (lambda v: v is None or _is_integer(v, 1, 64), "null or an integer from 1 to 64"),
+}
+
+
+def draw_augment(
+    augment: Augment, shape: tuple[int, int, int], seed: int, epoch: int, step: int
+) -> Draws:
+    """Draw the numbers for all images of a batch; what is not wanted is not in the result.
 
     Args:
-        images: (n, 3, H, W) uint8, contiguous.
-        padding: p; image i becomes the crop of its padded self at (down[i], right[i]), each drawn
-            from 0 to 2p, so that p is "not moved".
-        rng: draws `down` and `right`, (2, n) integers.
+        augment: what is wanted.
+        shape: (n, H, W): images in the batch, and their size.
+        seed: of the run.
+        epoch: counted from 0.
+        step: of the epoch, counted from 0.
+
+    Returns:
+        `crop` (n, 2): image i becomes the crop of its padded self at (down, right), each from 0 to
+        2 crop_padding, so that crop_padding is "not moved". `flip` (n,): whether it is mirrored.
+        `cutout` (n, 2): row and column of the pixel that the square's middle is at.
     """
-    n, channels, height, width = images.shape
-    down, right = rng.integers(0, 2 * padding + 1, size=(2, n))
-    padded = np.zeros((n, channels, height + 2 * padding, width + 2 * padding), np.uint8)
-    image, channel, line, pixel = padded.strides
-    # windows[i, dy, dx] is a view: the crop of image i at (dy, dx), each of its lines one item of
-    # W bytes, so that whole lines are copied and not single pixels (three times as fast).
-    lines = np.dtype((np.void, width))
-    windows: np.ndarray = np.ndarray(
-        shape=(n, 2 * padding + 1, 2 * padding + 1, channels, height),
-        dtype=lines,
-        buffer=padded.data,
-        strides=(image, line, pixel, channel, line),
-    )
-    windows[:, padding, padding] = images.view(lines)[..., 0]
-    return windows[np.arange(n), down, right].view(np.uint8).reshape(images.shape)
+    n, height, width = shape
+    draws: Draws = {}
+    if augment.crop_padding or augment.flip:
+        rng = np.random.default_rng([seed, epoch, step, _CROP_AND_FLIP])
+        if augment.crop_padding:
+            draws["crop"] = rng.integers(0, 2 * augment.crop_padding + 1, size=(2, n)).T
+        if augment.flip:
+            draws["flip"] = rng.random(n) < 0.5
+    if augment.cutout:
+        rng = np.random.default_rng([seed, epoch, step, _CUTOUT])
+        draws["cutout"] = rng.integers(0, (height, width), size=(n, 2))
+    return draws
 
 
-def flip_randomly(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the images, each mirrored left to right with probability 1/2.
-
-    Args:
-        images: (n, 3, H, W) uint8, contiguous; W is a multiple of 8.
-        rng: draws n numbers from [0, 1); image i is mirrored where the number is below 0.5.
-    """
-    flipped = images.copy()
-    # Eight pixels at a time: a mirrored line is its 8-byte words in reverse, each byte-swapped.
-    words = flipped.view(np.uint64)
-    chosen = np.flatnonzero(rng.random(len(images)) < 0.5)
-    words[chosen] = words[chosen].byteswap()[..., ::-1]
-    return flipped
-
-
-def augment_images(images: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.ndarray:
-    """Return the batch cropped, then flipped, as `augment` says."""
-    if augment.crop_padding:
-        images = crop_randomly(images, augment.crop_padding, rng)
-    return flip_randomly(images, rng) if augment.flip else images
+def take_rows(draws: Draws, rows: slice | np.ndarray) -> Draws:
+    """Return the draws of some images of the batch."""
+    return {name: array[rows] for name, array in draws.items()}

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import oneflow as flow
 
-from data.augment import augment_images, read_augment
+from data import device as on_device
+from data.augment import Draws, draw_augment, read_augment
 from data.dataset import Split
+from data.pixels import Normalizer, crop_images, cut_out, flip_images
+from data.prefetch import prefetch
 from data.split import check_count
 
-# Keeps the random numbers of the augmentation apart from those of the order: (seed, epoch) and
-# (seed, epoch, step) would otherwise agree at step 0, for trailing zeros seed the same generator.
-_AUGMENT_STREAM = 0x617567
+Arrays = tuple[np.ndarray, np.ndarray, Draws]  # images, labels, and the draws still to be applied
 
 
 class BatchLoader:
@@ -21,7 +22,8 @@ class BatchLoader:
     Because nothing is remembered from one batch to the next, a run that was stopped after step k
     continues with `epoch(e, start_step=k)` and sees, bit for bit, the batches it would have seen.
 
-    Pixels v in 0..255 become (v / 255 - mean) / std, channel by channel, after the augmentation.
+    Pixels v in 0..255 become (v / 255 - mean) / std, channel by channel, after crop and flip and
+    before cutout.
 
     Args:
         split: images and labels.
@@ -31,7 +33,10 @@ class BatchLoader:
         seed: of the run; at least 0.
         augment: the `dataset.augment` node; None: images as they are.
         shuffle: a new order in each epoch; otherwise the order of the split.
-        device: where the batches go.
+        device: where the batches go. On "cpu" numpy augments them; any other gets the bytes and
+            augments them itself, to the same bits.
+        ahead: batches that a thread prepares in advance; 0: no thread. OneFlow computes later than
+            it is told to, so that a batch is prepared during the step before it in either case.
 
     Raises:
         ValueError: `batch_size`, `seed` or a value of `augment` is not accepted.
@@ -47,6 +52,7 @@ class BatchLoader:
         augment: Mapping[str, Any] | None = None,
         shuffle: bool = False,
         device: str = "cpu",
+        ahead: int = 0,
     ) -> None:
         self.split = split
         self.batch_size = check_count("batch_size", batch_size, 1, None)
@@ -54,11 +60,9 @@ class BatchLoader:
         self.augment = read_augment(augment)
         self.shuffle = shuffle
         self.device = device
-        # One factor and one summand per value of an image (3072): broadcasting over the batch only
-        # keeps numpy in its vector instructions, which channel-wise (3, 1, 1) does not.
-        pixels = int(np.prod(split.images.shape[2:]))
-        self._scale = np.repeat(1 / (255 * np.asarray(std)), pixels).astype(np.float32)
-        self._shift = np.repeat(-np.divide(mean, std), pixels).astype(np.float32)
+        self.in_numpy = device == "cpu"  # where the images are augmented
+        self.ahead = ahead
+        self.normalizer = Normalizer(mean, std, int(np.prod(split.images.shape[2:])))
 
     def __len__(self) -> int:
         """Return the steps of an epoch."""
@@ -74,19 +78,51 @@ class BatchLoader:
         order = np.arange(len(self.split.labels))
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
-        for step in range(start_step, len(self)):
-            rows = order[step * self.batch_size : (step + 1) * self.batch_size]
-            rng = np.random.default_rng([self.seed, epoch, step, _AUGMENT_STREAM])
-            images = augment_images(self.split.images[rows], self.augment, rng)
-            # from_numpy shares memory and OneFlow computes later: these arrays are made anew for
-            # every batch and never written to again.
-            yield (
-                flow.from_numpy(self._normalize(images)).to(self.device),
-                flow.from_numpy(self.split.labels[rows]).to(self.device),
-            )
 
-    def _normalize(self, images: np.ndarray) -> np.ndarray:
-        flat = images.reshape(len(images), -1).astype(np.float32)
-        flat *= self._scale
-        flat += self._shift
-        return flat.reshape(images.shape)
+        def prepare(step: int) -> Arrays:
+            rows = order[step * self.batch_size : (step + 1) * self.batch_size]
+            return self._prepare(rows, self._draw(len(rows), epoch, step))
+
+        for arrays in prefetch(prepare, range(start_step, len(self)), self.ahead):
+            yield self._hand_over(*arrays)
+
+    def _draw(self, n: int, epoch: int, step: int) -> Draws:
+        """Draw the random numbers of a whole batch of n images."""
+        shape = (n, *self.split.images.shape[2:])
+        return draw_augment(self.augment, shape, self.seed, epoch, step)
+
+    def _prepare(self, rows: np.ndarray, draws: Draws) -> Arrays:
+        """Take the images `rows` of the split and do what numpy does: the work of the thread.
+
+        `draws` are those of these rows. OneFlow is not called, so that it sees one thread only.
+        """
+        labels = self.split.labels[rows]
+        if not self.in_numpy:
+            return self.split.images[rows], labels, draws
+        if "crop" in draws:
+            images = crop_images(self.split.images, rows, draws["crop"], self.augment.crop_padding)
+        else:
+            images = self.split.images[rows]
+        if "flip" in draws:
+            flip_images(images, draws["flip"])
+        floats = self.normalizer(images)
+        if "cutout" in draws:
+            cut_out(floats, draws["cutout"], self.augment.cutout)
+        return floats, labels, {}
+
+    def _hand_over(
+        self, images: np.ndarray, labels: np.ndarray, draws: Draws
+    ) -> tuple[flow.Tensor, flow.Tensor]:
+        """Make tensors on the device, and augment there what is bytes still.
+
+        from_numpy shares memory and OneFlow computes later: the arrays are made anew for every
+        batch and never written to again.
+        """
+        here, classes = (flow.from_numpy(array).to(self.device) for array in (images, labels))
+        if self.in_numpy:
+            return here, classes
+        drawn = {
+            name: flow.tensor(array.astype(np.int64), device=self.device)
+            for name, array in draws.items()
+        }
+        return on_device.augment_images(here, drawn, self.augment, self.normalizer), classes

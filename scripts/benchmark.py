@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -100,31 +101,34 @@ def compare_steps(build: Callable[..., Any], loader: Resident, turns: int) -> li
 
 
 def measure_loader(turns: int = 7) -> list[Figure]:
-    """Our loader against flowvision's transforms in OneFlow's DataLoader, one process each."""
+    """Our loader, also with cutout, against flowvision's transforms in OneFlow's DataLoader."""
     from data import BatchLoader, Split
 
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (20_000, 3, 32, 32), dtype="uint8")
     split = Split(images, random.integers(0, 100, len(images)))
-    augment = {"crop_padding": 4, "flip": True}
-    loader = BatchLoader(split, BATCH, PIXEL_MEAN, PIXEL_STD, seed=0, augment=augment, shuffle=True)
-
-    def ours() -> None:
-        for _ in loader.epoch():
-            pass
-
+    shared = {"seed": 0, "shuffle": True}
+    crop_and_flip = {"crop_padding": 4, "flip": True}
+    loaders = [
+        BatchLoader(split, BATCH, PIXEL_MEAN, PIXEL_STD, augment=augment, **shared)
+        for augment in (crop_and_flip, crop_and_flip | {"cutout": 16})
+    ]
     reference = reference_loader(images[:1000], split.labels[:1000])
 
-    def theirs() -> None:
-        for _ in reference:
-            pass
+    def read(batches: Any, count: int) -> float:
+        return count / seconds(lambda: [None for _ in batches])
 
-    seconds(ours), seconds(theirs)
-    pairs = [(20_000 / seconds(ours), 1000 / seconds(theirs)) for _ in range(turns)]
+    def turn() -> list[float]:
+        ours = [read(loader.epoch(), len(images)) for loader in loaders]
+        return [*ours, read(reference, 1000)]
+
+    turn()
+    plain, cutout, theirs = zip(*(turn() for _ in range(turns)), strict=True)
     return [
-        figure("loader", "loader, crop and flip", "images/s", [pair[0] for pair in pairs]),
-        figure("loader", "flowvision + DataLoader", "images/s", [pair[1] for pair in pairs]),
-        figure("loader", "loader / flowvision", "ratio", [a / b for a, b in pairs]),
+        figure("loader", "loader, crop and flip", "images/s", list(plain)),
+        figure("loader", "loader, crop, flip and cutout", "images/s", list(cutout)),
+        figure("loader", "flowvision + DataLoader", "images/s", list(theirs)),
+        figure("loader", "loader / flowvision", "ratio", list(map(truediv, plain, theirs))),
     ]
 
 
