@@ -44,7 +44,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRAINER_KEYS = ("clip_grad_norm", "label_smoothing", "keep_last", "on_nonfinite", "max_skipped")
+TRAINER_KEYS = (
+    "clip_grad_norm",
+    "label_smoothing",
+    "keep_last",
+    "on_nonfinite",
+    "max_skipped",
+    "graph",
+    "amp",
+)
 
 
 def train(config: DictConfig) -> float | None:

@@ -63,10 +63,17 @@ def add_up(numbers: flow.Tensor) -> flow.Tensor:
     return flow.matmul(numbers.reshape(1, -1), column).reshape(())
 
 
-@lru_cache(maxsize=256)
 def ones(count: int, dtype: flow.dtype, device: flow.device) -> flow.Tensor:
     """A column of ones (count, 1), made once: that takes longer than the product with it."""
-    return flow.ones(count, 1, dtype=dtype, device=device)
+    if flow._oneflow_internal.lazy_mode.is_enabled():  # while a graph is built: a symbol of its own
+        return make_ones.__wrapped__(count, dtype, device)
+    return make_ones(count, dtype, device)
+
+
+@lru_cache(maxsize=256)
+def make_ones(count: int, dtype: flow.dtype, device: flow.device) -> flow.Tensor:
+    """A new column of ones (count, 1), or the one of the last time."""
+    return flow._C.constant([count, 1], 1.0, dtype=dtype, device=device)  # ones() warns in a graph
 
 
 class Gate:

@@ -25,6 +25,7 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
         load_model(trainer, checkpoint)
         trainer.optimizer.load_state_dict(state["optimizer"])
         check_buffers(trainer.optimizer)
+        trainer.update.load_state(state.get("update", {}))
         if same_horizon or trainer.metric_driven:
             load_scheduler(trainer.scheduler, state["scheduler"])
         else:

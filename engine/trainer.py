@@ -9,9 +9,10 @@ from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
 from engine import runtime
 from engine.checkpoint import write_checkpoint
-from engine.finite import NonFinite, add_up, build_guard, check_weights, measure_gradient
+from engine.finite import NonFinite, check_weights
 from engine.recorder import Recorder
 from engine.signals import Interrupted, Interruption
+from engine.update import build_update
 
 Batch = tuple[flow.Tensor, flow.Tensor]  # images (n, 3, 32, 32) float32, labels (n,) int64
 
@@ -51,6 +52,8 @@ class Trainer:
         on_nonfinite: what to do with a loss or gradient that is not finite: `stop` the run, or
             `skip` the update: the step counts, the weights stay.
         max_skipped: so many skipped updates in a row stop the run.
+        graph: whether steps are compiled by `nn.Graph`.
+        amp: whether they are, and in mixed precision: an update that overflows is made again.
         interruption: asked after every step and batch whether to stop.
         about: what checkpoints say of the run besides.
     """
@@ -72,6 +75,8 @@ class Trainer:
         seed: int = 0,
         on_nonfinite: str = "stop",
         max_skipped: int = 10,
+        graph: bool = False,
+        amp: bool = False,
         interruption: Interruption | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
@@ -85,16 +90,16 @@ class Trainer:
         self.eval_every = eval_every
         self.checkpoint_every = checkpoint_every
         self.keep_last = keep_last
-        self.clip_grad_norm = clip_grad_norm
         self.seed = seed
-        self.skips = on_nonfinite == "skip"
+        self.skips = on_nonfinite == "skip" or amp
         self.max_skipped = max_skipped
         self.interruption = interruption or Interruption()
         self.about = dict(about or {})
-        self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.stochastic = runtime.follow_seed(model)
         self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        self.guard = build_guard(optimizer, self.skips)
+        criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        parts = (model, criterion, optimizer, clip_grad_norm, self.skips)
+        self.update = build_update(*parts, graph=graph, amp=amp, stochastic=self.stochastic)
         self.step = 0  # steps made; each is an update, but for the skipped ones
         self.first_step = 0  # at which this run's own curve begins: not 0 in a fork
         self.saved_step = 0  # of the newest checkpoint
@@ -155,13 +160,10 @@ class Trainer:
         if self.stochastic:
             flow.manual_seed((self.seed * 1_000_003 + self.step) % 2**31)
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
-        logits = self.model(images)  # (n, classes)
-        loss = self.criterion(logits, labels)
-        loss.backward()
-        watch = flow.stack([loss.detach(), measure_gradient(self.model, self.clip_grad_norm)])
-        guesses = logits.detach().argmax(dim=1)
-        correct = add_up((guesses == labels).float())  # queued before anybody waits
-        sound = self.guard.step(watch)
+        watch, correct, sound = self.update(images, labels)
+        while not sound and self.update.retries:
+            self.skip(buffers)
+            watch, correct, sound = self.update(images, labels)
         if sound:
             self.skipped_in_a_row = 0
         elif self.skips:
@@ -170,7 +172,6 @@ class Trainer:
         self.recorder.train_step(self.step, rates, watch, correct, len(labels), skipped)
         if not sound:
             self.recorder.flush()  # raises, unless the update is skipped
-        self.optimizer.zero_grad()
         if not self.metric_driven:
             self.scheduler.step()
         self.applied.append(rates)
@@ -277,6 +278,7 @@ class Trainer:
             "plateau_metrics": self.plateau_metrics,
             "recorder": self.recorder.state(),
             "scheduler": self.scheduler.state_dict(),
+            "update": self.update.state(),
             "optimizer": self.optimizer.state_dict(),
             **self.about,
         }

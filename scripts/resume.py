@@ -30,6 +30,8 @@ MAY_CHANGE = {
     "trainer.on_nonfinite",
     "trainer.max_skipped",
 }
+# What a run did whose config is from before there was such a key.
+BEFORE = {"trainer.graph": False, "trainer.amp": False}
 # What a fork must keep, since the state of the optimizer and the step mean nothing without it.
 MUST_STAY = ("model", "dataset", "optimizer", "batch_size")
 FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dataset.download"}
@@ -166,7 +168,7 @@ def check_same(config: DictConfig, origin: Origin, stays: Callable[[str], bool],
     Raises:
         ValueError: lists the keys, what the run has and what was asked for.
     """
-    has, asked = flatten(plain(origin.config)), flatten(plain(config))
+    has, asked = BEFORE | flatten(plain(origin.config)), flatten(plain(config))
     told = [
         f"{key}: the run has {has.get(key, 'no such key')}, asked for {asked.get(key, 'none')}"
         for key in sorted(has.keys() | asked.keys())

@@ -19,6 +19,8 @@ GOOD = {
         "keep_last": 2,
         "on_nonfinite": "stop",
         "max_skipped": 10,
+        "graph": False,
+        "amp": False,
     },
     "optimizer": {"lr": 0.1, "weight_decay": 0.0, "decay_norm_and_bias": True},
 }
