@@ -73,6 +73,7 @@ def train(config: DictConfig) -> float | None:
     check_settings(config)
     horizon = build_horizon(config)
 
+    from engine import ranks
     from engine.folder import FolderLock
     from engine.recorder import mark_interrupted
     from engine.runtime import choose_device
@@ -80,7 +81,8 @@ def train(config: DictConfig) -> float | None:
 
     device = choose_device(config.device)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    with Interruption() as interruption, FolderLock(folder):
+    lock = contextlib.nullcontext() if ranks.RANK else FolderLock(folder)
+    with Interruption() as interruption, lock:
         try:
             stop_step = min(config.max_steps or horizon.total_steps, horizon.total_steps)
             start = find_start(config, horizon, stop_step, folder)
@@ -90,7 +92,7 @@ def train(config: DictConfig) -> float | None:
                 return start.checkpoint.state["last"].get("top1")
             return train_from(start, config, horizon, device, interruption)
         except Interrupted:
-            if not interruption.deferred:
+            if not interruption.deferred and ranks.RANK == 0:
                 mark_interrupted(folder)
             raise
 
@@ -103,11 +105,16 @@ def train_from(
     interruption: "Interruption",
 ) -> float | None:
     """Build all parts, put them where the run starts, and train."""
+    from engine import ranks
+
     folder = Path(HydraConfig.get().runtime.output_dir)
-    save_config(config, HydraConfig.get().overrides.task, folder)
+    ranks.barrier()  # each has read what the run was, which is about to be written anew
+    if ranks.RANK == 0:
+        save_config(config, HydraConfig.get().overrides.task, folder)
     trainer = build_trainer(config, horizon, device, interruption)
     trainer.about["forked_from"] = start.forked_from
     start.apply(trainer)
+    ranks.barrier()  # from here on all of them stop together
     interruption.defer()
     log.info(introduction(trainer, config, horizon))
     try:
@@ -162,6 +169,7 @@ def build_trainer(
     import oneflow as flow
 
     from data import BatchLoader, build_dataset
+    from engine import ranks
     from engine.recorder import Recorder
     from engine.trainer import Trainer
     from schedulers import build_scheduler
@@ -172,7 +180,13 @@ def build_trainer(
     optimizer = build_optimizer(config.optimizer, model)
     scheduler = build_scheduler(config.scheduler, optimizer, horizon)
     dataset = build_dataset(config.dataset)
-    shared = {"batch_size": config.batch_size, "mean": dataset.mean, "std": dataset.std}
+    shared = {
+        "batch_size": config.batch_size,
+        "mean": dataset.mean,
+        "std": dataset.std,
+        "device": device,
+        "part": ranks.part,
+    }
     loaders = {
         "train": BatchLoader(
             dataset.train,
@@ -180,10 +194,9 @@ def build_trainer(
             seed=config.seed,
             augment=config.dataset.augment,
             shuffle=True,
-            device=device,
         ),
-        "val": BatchLoader(dataset.val, **shared, device=device),
-        "test": BatchLoader(dataset.test, **shared, device=device),
+        "val": BatchLoader(dataset.val, **shared),
+        "test": BatchLoader(dataset.test, **shared),
     }
     folder = Path(HydraConfig.get().runtime.output_dir)
     stop_step = min(config.max_steps or horizon.total_steps, horizon.total_steps)
@@ -192,7 +205,7 @@ def build_trainer(
         optimizer,
         scheduler,
         loaders,
-        recorder or Recorder(folder, stop_step, cadence["log_every"]),
+        recorder or Recorder(folder, stop_step, cadence["log_every"], silent=ranks.RANK > 0),
         stop_step=stop_step,
         eval_every=cadence["eval_every"],
         checkpoint_every=cadence["checkpoint_every"],

@@ -1,13 +1,13 @@
 """Batches from memory: each one is a function of (seed, epoch, step) and of nothing else."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import oneflow as flow
 
 from data import device as on_device
-from data.augment import Draws, draw_augment, read_augment
+from data.augment import Draws, draw_augment, read_augment, take_rows
 from data.dataset import Split
 from data.pixels import Normalizer, crop_images, cut_out, flip_images
 from data.prefetch import prefetch
@@ -37,6 +37,7 @@ class BatchLoader:
             augments them itself, to the same bits.
         ahead: batches that a thread prepares in advance; 0: no thread. OneFlow computes later than
             it is told to, so that a batch is prepared during the step before it in either case.
+        part: which images of a batch of n are wanted here, as part(n); None: all.
 
     Raises:
         ValueError: `batch_size`, `seed` or a value of `augment` is not accepted.
@@ -53,6 +54,7 @@ class BatchLoader:
         shuffle: bool = False,
         device: str = "cpu",
         ahead: int = 0,
+        part: Callable[[int], slice] | None = None,
     ) -> None:
         self.split = split
         self.batch_size = check_count("batch_size", batch_size, 1, None)
@@ -62,6 +64,7 @@ class BatchLoader:
         self.device = device
         self.in_numpy = device == "cpu"  # where the images are augmented
         self.ahead = ahead
+        self.part = part or slice
         self.normalizer = Normalizer(mean, std, int(np.prod(split.images.shape[2:])))
 
     def __len__(self) -> int:
@@ -73,7 +76,8 @@ class BatchLoader:
     ) -> Iterator[tuple[flow.Tensor, flow.Tensor]]:
         """Yield (images, labels) of the steps `start_step`, `start_step` + 1, ... of an epoch.
 
-        Images are (n, 3, 32, 32) float32, labels (n,) int64, on the device.
+        Images are (m, 3, 32, 32) float32: all n of a batch, or the `part` that is wanted. Labels
+        are those of the whole batch, (n,) int64. Both are on the device.
         """
         order = np.arange(len(self.split.labels))
         if self.shuffle:
@@ -81,7 +85,10 @@ class BatchLoader:
 
         def prepare(step: int) -> Arrays:
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]
-            return self._prepare(rows, self._draw(len(rows), epoch, step))
+            mine = self.part(len(rows))
+            draws = take_rows(self._draw(len(rows), epoch, step), mine)
+            images, _, left = self._prepare(rows[mine], draws)
+            return images, self.split.labels[rows], left
 
         for arrays in prefetch(prepare, range(start_step, len(self)), self.ahead):
             yield self._hand_over(*arrays)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -64,16 +65,20 @@ class Recorder:
         folder: the run folder.
         stop_step: the step at which training ends, for the progress bar.
         log_every: how many steps are fetched and written at once.
+        silent: keep the sums, and write and show nothing: for all ranks but one.
 
     Raises:
         OSError: the folder's disk is full, or something else is wrong with it; as every method.
     """
 
-    def __init__(self, folder: Path, stop_step: int, log_every: int) -> None:
+    def __init__(self, folder: Path, stop_step: int, log_every: int, silent: bool = False) -> None:
         self.folder = folder
         self.log_every = log_every
-        self.events = EventFile(folder)
-        self.metrics_file = (folder / "metrics.jsonl").open("a", buffering=1)
+        self.silent = silent
+        # What is silent writes to files that are gone from their folder as soon as they are open.
+        with tempfile.TemporaryDirectory() if silent else contextlib.nullcontext(folder) as place:
+            self.events = EventFile(Path(place))
+            self.metrics_file = Path(place, "metrics.jsonl").open("a", buffering=1)  # noqa: SIM115
         self.stop_step = stop_step
         self.step = 0  # at which this process starts
         self.open = ExitStack()
@@ -213,6 +218,8 @@ class Recorder:
 
     def summary(self, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
         """Write summary.json, and what the HParams tab shows of this very run."""
+        if self.silent:
+            return
         write_summary(self.folder, summary)
         # The tab reads a figure from the curve of that name: its last point.
         figures = {"test/top1": "test_top1", "test/top5": "test_top5", "val/top1": "val_top1_last"}
@@ -227,7 +234,7 @@ class Recorder:
                 total=self.stop_step,
                 initial=self.step,
                 unit=" steps",
-                disable=None,
+                disable=self.silent or None,
                 leave=False,
                 smoothing=0.1,
             )

@@ -21,6 +21,8 @@ from typing import Any
 # OneFlow brings numpy with it. Loaded first, numpy picks its own kernels, whatever is set below.
 import numpy
 
+from engine.rendezvous import prepare_rank
+
 log = logging.getLogger(__name__)
 
 ENVIRONMENT = {
@@ -84,6 +86,7 @@ def import_oneflow() -> ModuleType:
     """Import OneFlow with everything set that it reads only once; exit with a sentence if not."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    prepare_rank()
     try:
         with blas_kernel_chosen(), stderr_silenced():
             oneflow = importlib.import_module("oneflow")

@@ -14,10 +14,16 @@ ECHO = 1.0  # seconds in which the same signal again is the same request
 
 
 class Interrupted(SystemExit):
-    """A run was asked to stop. Uncaught it ends the program with 128 + the signal's number."""
+    """A run was asked to stop. Uncaught it ends the program with 128 + the signal's number.
 
-    def __init__(self, number: int) -> None:
+    Args:
+        number: of the signal.
+        agreed: whether all processes of the run stop here.
+    """
+
+    def __init__(self, number: int, agreed: bool = False) -> None:
         super().__init__(128 + number)
+        self.agreed = agreed
 
 
 class Interruption:
@@ -26,7 +32,8 @@ class Interruption:
     While data is loaded nothing is worth saving, and the signal ends the run where it is. In
     training the step is finished first. A second signal ends the process at once, unless it may be
     the same request: within a second, as one may reach a process and its group, or each thread of a
-    parent that ends; and SIGTERM at any time, which a cluster sends to all processes of a job.
+    parent that ends; and SIGTERM at any time, which a cluster sends to all processes of a job, and
+    the launcher of several ranks after Ctrl-C too.
     """
 
     def __init__(self) -> None:
@@ -58,11 +65,13 @@ class Interruption:
         """
         number = agree(self.number)
         if number:
-            raise Interrupted(number)
+            raise Interrupted(number, agreed=True)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if number == self.number and (number == signal.SIGTERM or now - self.came < ECHO):
+            return
+        if number == signal.SIGTERM and self.number and flow.env.get_world_size() > 1:
             return
         if self.number:
             os._exit(128 + number)

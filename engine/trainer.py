@@ -7,7 +7,7 @@ import oneflow as flow
 from oneflow import nn
 from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
-from engine import runtime
+from engine import ranks, runtime
 from engine.checkpoint import write_checkpoint
 from engine.finite import NonFinite, check_weights
 from engine.recorder import Recorder
@@ -155,10 +155,10 @@ class Trainer:
             self.save(best=improved)
 
     def train_step(self, images: flow.Tensor, labels: flow.Tensor) -> None:
-        """Make one step with a batch: images (n, 3, 32, 32), labels (n,)."""
+        """Make one step with a batch: this rank's images (m, 3, 32, 32), all labels (n,)."""
         rates = self.rates  # read before anything moves: the rates that this update uses
         if self.stochastic:
-            flow.manual_seed((self.seed * 1_000_003 + self.step) % 2**31)
+            flow.manual_seed(ranks.mask_seed(self.seed, self.step))
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
         watch, correct, sound = self.update(images, labels)
         while not sound and self.update.retries:
@@ -234,20 +234,24 @@ class Trainer:
     def evaluate(self, loader: Loader) -> dict[str, float]:
         """Mean loss (no smoothing), top-1 and top-5 accuracy in percent over a loader's images."""
         self.model.eval()
+        ranks.take_buffers(self.model)
         criterion = nn.CrossEntropyLoss(reduction="sum")
         sums: list[flow.Tensor] = []  # per batch: summed loss, top-1 and top-5 hits
         images_seen = 0
         with flow.no_grad():
             for images, labels in loader.epoch():
                 self.interruption.poll()
-                logits = self.model(images)  # (n, classes)
-                guesses = logits.topk(min(5, logits.shape[1]), dim=1)[1]  # (n, 5), best first
-                hits = (guesses == labels.reshape(-1, 1)).float()
-                sums.append(flow.stack([criterion(logits, labels), hits[:, 0].sum(), hits.sum()]))
+                own = ranks.own(labels)  # (m,)
+                logits = self.model(images)  # (m, classes)
+                guesses = logits.topk(min(5, logits.shape[1]), dim=1)[1]  # (m, 5), best first
+                hits = (guesses == own.reshape(-1, 1)).float()
+                batch = flow.stack([criterion(logits, own), hits[:, 0].sum(), hits.sum()])
+                sums.append(ranks.counted(batch, len(labels)))
                 images_seen += len(labels)
         self.model.train()
         # numpy adds the batches in float64: float32 would lose hits in a large split
-        loss, top1, top5 = map(float, flow.stack(sums).numpy().astype("float64").sum(axis=0))
+        total = ranks.add(flow.stack(sums).numpy().astype("float64").sum(axis=0))
+        loss, top1, top5 = map(float, total)
         count = images_seen
         return {"loss": loss / count, "top1": 100 * top1 / count, "top5": 100 * top5 / count}
 
@@ -255,14 +259,15 @@ class Trainer:
         """Write a checkpoint, when all that was recorded before it is on the disk."""
         self.check()
         self.recorder.sync()
-        write_checkpoint(
-            self.recorder.folder / "checkpoints",
-            self.model.state_dict(),
-            self.applied,
-            self.state(),
-            best=best,
-            keep_last=self.keep_last,
-        )
+        if ranks.RANK == 0:
+            write_checkpoint(
+                self.recorder.folder / "checkpoints",
+                self.model.state_dict(),
+                self.applied,
+                self.state(),
+                best=best,
+                keep_last=self.keep_last,
+            )
         self.saved_step = self.step
 
     def state(self) -> dict[str, Any]:

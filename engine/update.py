@@ -5,6 +5,7 @@ from typing import Any
 import oneflow as flow
 from oneflow import nn
 
+from engine import ranks
 from engine.finite import add_up, build_guard, measure_gradient
 from engine.graph import GraphUpdate
 
@@ -38,18 +39,20 @@ class EagerUpdate:
     def __call__(
         self, images: flow.Tensor, labels: flow.Tensor
     ) -> tuple[flow.Tensor, flow.Tensor, bool]:
-        """Make the update of a batch: images (n, 3, 32, 32), labels (n,).
+        """Make the update of a batch: this rank's images (m, 3, 32, 32), all labels (n,).
 
         Returns:
             (2,): mean loss, and a number that is finite if the gradient is; hits (); and whether
             the update was made, as far as the host knows.
         """
-        logits = self.model(images)  # (n, classes)
-        loss = self.criterion(logits, labels)
+        own = ranks.own(labels)  # (m,), which is all of them in one process
+        logits = self.model(images)  # (m, classes)
+        loss = ranks.weigh(self.criterion(logits, own), len(labels))
         loss.backward()
-        watch = flow.stack([loss.detach(), measure_gradient(self.model, self.clip_grad_norm)])
         guesses = logits.detach().argmax(dim=1)
-        correct = add_up((guesses == labels).float())  # queued before anybody waits
+        hits = add_up((guesses == own).float())  # queued before anybody waits
+        loss, correct = ranks.add_gradients(self.model, loss.detach(), hits, len(labels))
+        watch = flow.stack([loss, measure_gradient(self.model, self.clip_grad_norm)])
         sound = self.guard.step(watch)
         self.optimizer.zero_grad()
         return watch, correct, sound

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from scripts import launched
 from scripts.resume import expand_arguments
 from scripts.sweep import ended_sweep
 from scripts.sweep_names import add_sweep_settings, wants_sweep
@@ -21,6 +22,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError, OSError, ArithmeticError)
 
 
+@launched.one_end()
 def run_command(
     task: Callable[[DictConfig], Any],
     config_name: str = "config",
@@ -40,7 +42,8 @@ def run_command(
 
     def job(config: DictConfig) -> Any:
         try:
-            return task(config)
+            with launched.team():
+                return task(config)
         except BrokenPipeError:  # as in `... | head`: nobody reads on
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
@@ -50,6 +53,7 @@ def run_command(
     logging.raiseExceptions = False  # a log line for which the disk has no room is no mistake
     try:
         sys.argv[1:] = expand_arguments(sys.argv[1:])
+        sys.argv[1:] = launched.follow(sys.argv[1:], trains=run_job is not None)
         main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
         if not wants_sweep(sys.argv[1:]):
             main(job)()

@@ -1,0 +1,31 @@
+"""`python -m tests.ranked RANK STEP DEED ARGUMENTS`: train.py, one rank of which does something.
+
+When so many updates are made, before anything is evaluated or saved, the rank does the deed: `fail`
+with an exception, send the signal SIG... to itself, or send SIGTERM to its `parent`, the launcher.
+"""
+
+import os
+import signal
+import sys
+
+from engine import ranks
+from scripts.command_line import run_command
+from scripts.sweep_job import run_job
+from tests.signalled import at_step
+from train import train
+
+if __name__ == "__main__":
+    rank, step, deed = (sys.argv.pop(1) for _ in range(3))
+
+    def act() -> None:
+        """Do the deed."""
+        if deed == "fail":
+            raise RuntimeError("the deed")
+        if deed == "parent":
+            os.kill(os.getppid(), signal.SIGTERM)
+        else:
+            os.kill(os.getpid(), signal.Signals[deed])
+
+    if int(rank) == ranks.RANK:
+        at_step(int(step), act)
+    run_command(train, run_job=run_job)

@@ -1,0 +1,73 @@
+"""`python -m tests.several FOLDER`: each rank writes what it finds to RANK.json in the folder."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from engine import ranks
+from engine.runtime import flow, follow_seed
+from tests.nets import with_dropout, without_norms
+
+
+def images(count):
+    pixels = np.random.default_rng(0).random((count, 3, 32, 32))
+    return flow.tensor(pixels.astype("float32")), flow.tensor(np.arange(count))
+
+
+def gradients(count, updates=1, set_to_none=False):
+    """The gradient of the last of some updates with a batch; and the sums of the loss and hits."""
+    flow.manual_seed(0)
+    net = without_norms(10)
+    optimizer = flow.optim.SGD(net.parameters(), lr=0.1)
+    pixels, labels = images(count)
+    for _ in range(updates):
+        optimizer.zero_grad(set_to_none=set_to_none)
+        own = ranks.own(labels)
+        logits = net(pixels[ranks.part(count)])
+        loss = ranks.weigh(flow.nn.CrossEntropyLoss()(logits, own), count)
+        loss.backward()
+        sums = ranks.add_gradients(net, loss.detach(), (own >= 0).float().sum(), count)
+        optimizer.step()
+    flat = np.concatenate([entry.grad.numpy().ravel() for entry in net.parameters()])
+    return {"gradient": flat.tolist(), "loss": float(sums[0]), "hits": float(sums[1])}
+
+
+def masks(seed, step):
+    """Which of 64 values a dropout layer leaves in a step."""
+    layer = flow.nn.Dropout(0.5)
+    follow_seed(layer)
+    flow.manual_seed(ranks.mask_seed(seed, step))
+    return layer(flow.ones(64)).numpy().tolist()
+
+
+def alone():
+    """A net with norms on one rank alone, in training and in evaluation: nothing waits."""
+    net = with_dropout(10)
+    if ranks.RANK == 0:
+        net(images(4)[0]).sum().backward()
+        net.eval()(images(4)[0]).numpy()
+    mean = dict(net.named_buffers())["3.running_mean"]
+    before = float(mean.abs().sum())
+    ranks.take_buffers(net)
+    return [before, float(mean.abs().sum())]
+
+
+if __name__ == "__main__":
+    found = {
+        "rank": [ranks.RANK, ranks.SIZE],
+        "even": gradients(8),
+        "odd": gradients(7),
+        "single": gradients(1),
+        "many": gradients(7, updates=4),
+        "none": gradients(7, updates=4, set_to_none=True),
+        "masks": masks(3, 4),
+        "alone": alone(),
+        "add": ranks.add(np.array([1.0, ranks.RANK])).tolist(),
+        "tell": ranks.tell({"from": ranks.RANK}),
+    }
+    Path(sys.argv[1], f"{ranks.RANK}.json").write_text(json.dumps(found))
+    ranks.barrier()
+    os._exit(0)
