@@ -212,7 +212,11 @@ def build_trainer(
         **{key: config.trainer[key] for key in TRAINER_KEYS},
         seed=config.seed,
         interruption=interruption,
-        about={"config": OmegaConf.to_container(config, resolve=True), "versions": versions()},
+        about={
+            "config": OmegaConf.to_container(config, resolve=True),
+            "versions": versions(),
+            "ranks": ranks.SIZE,
+        },
     )
 
 

@@ -12,7 +12,8 @@ import secrets
 import socket
 import sys
 import threading
-from types import TracebackType
+from collections.abc import Iterator
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from oneflow.framework.check_point_v2 import _broadcast_py_object
 
 RANK: int = flow.env.get_rank()
 SIZE: int = flow.env.get_world_size()
-LEAVE = b"."
+LEAVE = 255  # no signal has this number
 
 
 def bounds(count: int, rank: int, size: int) -> tuple[int, int]:
@@ -125,38 +126,76 @@ def tell(content: Any = None) -> Any:
     return _broadcast_py_object(content if RANK == 0 else None, 0)
 
 
-class Watch:
-    """Within it no rank outlives another: OneFlow would wait for the one that is gone for ever.
+class Peer:
+    """The connection with another rank: rank 0 has one with each of them, and they have this one.
 
-    Every rank has a connection with rank 0. The system closes it when a process ends, however it
-    ends, and whoever sees that ends at once, with exit code 1. Only those who have come to the end
-    of the block, or were asked to stop, all at the same step, take leave of each other.
+    The system closes it when a process ends, however it ends. Whoever sees that ends at once, with
+    exit code 1, unless the other one has taken leave: OneFlow would wait for it for ever.
     """
 
-    def __enter__(self) -> "Watch":
-        self.links = accept_ranks() if RANK == 0 else [join_rank_0()]
-        for link in self.links:
-            threading.Thread(target=look, args=(link,), daemon=True).start()
-        return self
+    def __init__(self, link: socket.socket) -> None:
+        self.link = link
+        self.heard: SimpleQueue[int] = SimpleQueue()
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType
-    ) -> None:
-        if kind is None or getattr(error, "agreed", False):
-            barrier()
-            for link in self.links:
-                link.sendall(LEAVE)
+    def say(self, number: int) -> None:
+        """Send a number from 0 to 255."""
+        self.link.sendall(bytes([number]))
+
+    def listen(self) -> None:
+        """Take in what the other one says, until it leaves."""
+        with contextlib.suppress(OSError):  # reset, or the other machine no longer answers
+            while word := self.link.recv(1):
+                if word[0] == LEAVE:
+                    return
+                self.heard.put(word[0])
+        if RANK == 0:
+            print("error: another process of this run has ended: it stops here.", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
 
 
-def look(link: socket.socket) -> None:
-    """Wait until the process at the other end takes leave; if it ends otherwise, so does this."""
-    with contextlib.suppress(OSError):  # reset, or the other machine no longer answers
-        if link.recv(len(LEAVE)):
-            return
-    if RANK == 0:
-        print("error: another process of this run has ended: it stops here.", file=sys.stderr)
-    sys.stderr.flush()
-    os._exit(1)
+PEERS: list[Peer] = []
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Within it no rank outlives another, and they can `agree`.
+
+    They take leave of each other at the end, or when all of them stop at the same step.
+    """
+    PEERS.extend(map(Peer, accept_ranks() if RANK == 0 else [join_rank_0()]))
+    try:
+        yield
+    except BaseException as error:
+        if not getattr(error, "agreed", False):
+            raise
+        take_leave()
+        raise
+    take_leave()
+
+
+def take_leave() -> None:
+    """Wait for all, and end what binds them."""
+    barrier()
+    for peer in PEERS:
+        peer.say(LEAVE)
+
+
+def agree(number: int) -> int:
+    """The largest of the ranks' numbers, each from 0 to 254.
+
+    It goes from process to process and not through OneFlow: 0.1 ms instead of 3, and no device
+    waits for it.
+    """
+    if RANK:
+        PEERS[0].say(number)
+        return PEERS[0].heard.get()
+    largest = max([number, *(peer.heard.get() for peer in PEERS)])
+    for peer in PEERS:
+        peer.say(largest)
+    return largest
 
 
 def accept_ranks() -> list[socket.socket]:

@@ -7,7 +7,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
-import oneflow as flow
+from engine.ranks import SIZE, agree
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ECHO = 1.0  # seconds in which the same signal again is the same request
@@ -71,20 +71,10 @@ class Interruption:
         now = time.monotonic()
         if number == self.number and (number == signal.SIGTERM or now - self.came < ECHO):
             return
-        if number == signal.SIGTERM and self.number and flow.env.get_world_size() > 1:
+        if number == signal.SIGTERM and self.number and SIZE > 1:
             return
         if self.number:
             os._exit(128 + number)
         self.number, self.came = number, now
         if not self.deferred:
             raise Interrupted(number)
-
-
-def agree(number: int) -> int:
-    """The largest of the processes' numbers, so that all of them stop after the same step."""
-    world_size = flow.env.get_world_size()
-    if world_size == 1:
-        return number
-    gathered = [flow.zeros(1, dtype=flow.int64) for _ in range(world_size)]
-    flow.comm.all_gather(gathered, flow.tensor([number], dtype=flow.int64))
-    return int(flow.stack(gathered).max().numpy())

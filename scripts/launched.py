@@ -68,11 +68,11 @@ def team() -> Iterator[None]:
     if not several():
         yield
         return
-    from engine.ranks import Watch, tell
+    from engine.ranks import tell, together
 
     if rank() == 0:
         tell(HydraConfig.get().runtime.output_dir)
-    with Watch():
+    with together():
         yield
 
 
@@ -80,15 +80,15 @@ def team() -> Iterator[None]:
 def one_end() -> Iterator[None]:
     """Around the whole program: a rank that fails says so, and leaves without waiting for others.
 
-    Python's own way out waits in OneFlow for all ranks.
+    Python's own way out waits in OneFlow for all ranks, which is right if all of them end.
     """
     try:
         yield
     except BaseException as error:
-        if not several():
+        if not several() or getattr(error, "agreed", False):
             raise
         code = error.code if isinstance(error, SystemExit) else traceback.format_exc().rstrip()
-        if rank() and not getattr(error, "agreed", False):
+        if rank():
             time.sleep(AFTER_RANK_0)
         if isinstance(code, int | None):
             leave(code or 0)

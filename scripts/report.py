@@ -29,7 +29,9 @@ def summarize(
     trainer: "Trainer", config: DictConfig, status: str, test: dict[str, float]
 ) -> dict[str, Any]:
     """What summary.json says of a run; accuracies in percent, null where there is none."""
-    return {
+    from engine.ranks import SIZE
+
+    summary = {
         "status": status,
         **{group: choice(group, config) for group in ("scheduler", "model", "dataset")},
         "seed": config.seed,
@@ -45,7 +47,10 @@ def summarize(
         "images_per_second": round(trainer.recorder.images_per_second, 1),
         "hardware": hardware(),
         "versions": versions(),
-    } | ({"forked_from": forked_from} if (forked_from := trainer.about["forked_from"]) else {})
+    }
+    if trainer.about["forked_from"]:
+        summary["forked_from"] = trainer.about["forked_from"]
+    return summary | ({"ranks": SIZE} if SIZE > 1 else {})
 
 
 def versions() -> dict[str, str]:

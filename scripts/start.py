@@ -78,6 +78,7 @@ def find_start(config: DictConfig, horizon: "Horizon", stop_step: int, folder: P
         return Start()
     checkpoint = read_newest(folder / "checkpoints") if config.resume else None
     if origin and checkpoint:
+        check_ranks(checkpoint)
         same_horizon = check_resumed(config, origin, checkpoint, horizon, stop_step)
         return Start(True, checkpoint, checkpoint.state["forked_from"], same_horizon=same_horizon)
     if config.fork:
@@ -128,6 +129,20 @@ def check_resumed(
             f"and would be {planned[changed[0]][0]:g} (fork= may)."
         )
     return False
+
+
+def check_ranks(checkpoint: "Checkpoint") -> None:
+    """Say so if a run goes on with another number of processes than it had so far."""
+    from engine.ranks import SIZE
+
+    before = checkpoint.state.get("ranks", 1)
+    if before != SIZE:
+        log.warning(
+            "Number of processes: %d so far, %d from here on. Batch norms and dropout see other "
+            "parts of each batch now; without them the weights differ by rounding only.",
+            before,
+            SIZE,
+        )
 
 
 def plan_rates(

@@ -1,13 +1,13 @@
 """`python -m tests.several FOLDER`: each rank writes what it finds to RANK.json in the folder."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from engine import ranks
+from engine.finite import build_guard, measure_gradient
 from engine.runtime import flow, follow_seed
 from tests.nets import with_dropout, without_norms
 
@@ -35,6 +35,23 @@ def gradients(count, updates=1, set_to_none=False):
     return {"gradient": flat.tolist(), "loss": float(sums[0]), "hits": float(sums[1])}
 
 
+def gates():
+    """Updates with a finite loss on both ranks, then with an infinite one on the last rank."""
+    net = without_norms(10)
+    gate = build_guard(flow.optim.SGD(net.parameters(), lr=0.1), skips=False)
+    pixels, labels = images(8)
+    closed = []
+    for number in (0.0, float("inf")):
+        pixels[7] = number
+        loss = flow.nn.CrossEntropyLoss()(net(pixels[ranks.part(8)]), ranks.own(labels))
+        loss.backward()
+        loss, _ = ranks.add_gradients(net, ranks.weigh(loss.detach(), 8), loss.detach(), 8)
+        gate.step(flow.stack([loss, measure_gradient(net, None)]))
+        closed.append(int(gate.closed.numpy()))
+    weights = [entry.numpy().tolist() for entry in net.parameters()]
+    return {"closed": closed, "weights": weights}
+
+
 def masks(seed, step):
     """Which of 64 values a dropout layer leaves in a step."""
     layer = flow.nn.Dropout(0.5)
@@ -56,18 +73,18 @@ def alone():
 
 
 if __name__ == "__main__":
-    found = {
-        "rank": [ranks.RANK, ranks.SIZE],
-        "even": gradients(8),
-        "odd": gradients(7),
-        "single": gradients(1),
-        "many": gradients(7, updates=4),
-        "none": gradients(7, updates=4, set_to_none=True),
-        "masks": masks(3, 4),
-        "alone": alone(),
-        "add": ranks.add(np.array([1.0, ranks.RANK])).tolist(),
-        "tell": ranks.tell({"from": ranks.RANK}),
-    }
-    Path(sys.argv[1], f"{ranks.RANK}.json").write_text(json.dumps(found))
-    ranks.barrier()
-    os._exit(0)
+    with ranks.together():
+        found = {
+            "rank": [ranks.RANK, ranks.SIZE],
+            "even": gradients(8),
+            "odd": gradients(7),
+            "single": gradients(1),
+            "many": gradients(7, updates=4),
+            "none": gradients(7, updates=4, set_to_none=True),
+            "gates": gates(),
+            "masks": masks(3, 4),
+            "alone": alone(),
+            "add": ranks.add(np.array([1.0, ranks.RANK])).tolist(),
+            "tell": ranks.tell({"from": ranks.RANK}),
+        }
+        Path(sys.argv[1], f"{ranks.RANK}.json").write_text(json.dumps(found))

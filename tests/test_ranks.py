@@ -17,6 +17,7 @@ from tests.continuing import check_equal, evidence, read_summary
 from tests.launching import launch
 from tests.several import gradients, masks
 
+ALLOW = "allow_targets=[tests.nets]"
 # 22 steps in 2 epochs; the last batch of an epoch has one image, and so has that of an evaluation
 RUN = (
     "dataset=synthetic",
@@ -25,7 +26,7 @@ RUN = (
     "dataset.test_size=49",
     "model._target_=tests.nets.without_norms",
     "model.num_classes=100",
-    "allow_targets=[tests.nets]",
+    ALLOW,
     "scheduler=cosine_annealing",
     "optimizer.decay_norm_and_bias=false",
     "epochs=2",
@@ -83,26 +84,25 @@ def test_two_ranks_train_what_one_process_trains(two, train_here):
 def test_whatever_ends_a_run_it_goes_on_as_if_nothing_had(two, tmp_path, train_here):
     """Rank 1 is killed, then the launcher is asked to stop, which leads no group of processes."""
     folder = tmp_path / "run"
+    resume = (f"resume={folder}", ALLOW)
     begin = time.monotonic()
     killed = launch("-m", "tests.ranked", "1", "5", "SIGKILL", *RUN, f"hydra.run.dir={folder}")
     assert time.monotonic() - begin < 30
     assert killed.code != 0
-    assert "error: another process of this run has ended: it stops here.\n" in killed.error
     last = json.loads((folder / "checkpoints/last/state.json").read_text())
     assert last["step"] == 4
     again = shutil.copytree(folder, tmp_path / "again", symlinks=True)
 
-    words = ("-m", "tests.ranked", "1", "14", "parent", f"resume={folder}")
-    asked = launch(*words, leads=False)
+    asked = launch("-m", "tests.ranked", "1", "14", "parent", *resume, leads=False)
     assert asked.code != 0
     summary = read_summary(folder)
     assert summary["status"] == "interrupted" and 14 <= summary["steps"] < 22
     assert asked.out.count(f"Interrupted after step {summary['steps']}") == 1
-    done = launch("train.py", f"resume={folder}")
+    done = launch("train.py", *resume)
     assert done.code == 0, done.error
     check_equal(evidence(two[0]), evidence(folder))
     # the same in one process, from where the rank was killed
-    check_close(evidence(two[0]), evidence(train_here(f"resume={again}", folder=again)))
+    check_close(evidence(two[0]), evidence(train_here(f"resume={again}", ALLOW, folder=again)))
 
 
 @pytest.mark.full
@@ -113,7 +113,7 @@ def test_a_rank_that_gets_sigterm_stops_all_after_the_same_step(two, tmp_path, r
     assert launch(*words, f"hydra.run.dir={folder}").code != 0
     summary = read_summary(folder)
     assert (summary["status"], summary["steps"]) == ("interrupted", 5)
-    assert launch("train.py", f"resume={folder}").code == 0
+    assert launch("train.py", f"resume={folder}", ALLOW).code == 0
     check_equal(evidence(two[0]), evidence(folder))
 
 
@@ -148,11 +148,31 @@ def test_what_two_ranks_do(tmp_path):
         assert np.allclose(first[name]["gradient"], whole["gradient"], rtol=0, atol=1e-7), name
         assert first[name]["loss"] == pytest.approx(whole["loss"], rel=1e-6)
         assert first[name]["hits"] == whole["hits"] == arguments[0]
+    assert first["gates"] == second["gates"]
+    assert first["gates"]["closed"] == [0, 1] and np.isfinite(first["gates"]["weights"][0]).all()
     assert first["masks"] == masks(3, 4) != second["masks"]
     assert first["alone"][0] > 0 == second["alone"][0]
     assert first["alone"][1] == second["alone"][1] == first["alone"][0]
     assert first["add"] == second["add"] == [2, 1]
     assert first["tell"] == second["tell"] == {"from": 0}
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "codes"), [((2, ranks.LEAVE), [2], []), ((0,), [0], [1])]
+)
+def test_who_leaves_without_a_word_takes_the_others_along(monkeypatch, capsys, said, heard, codes):
+    found = []
+    monkeypatch.setattr("engine.ranks.os._exit", found.append)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        peer = ranks.Peer(ours)
+        theirs.sendall(bytes(said))
+        theirs.close()
+        peer.thread.join(timeout=10)
+    assert found == codes
+    assert [peer.heard.get() for _ in range(peer.heard.qsize())] == heard
+    told = capsys.readouterr().err
+    assert ("error: another process of this run has ended" in told) == bool(codes)
 
 
 @pytest.mark.parametrize(
