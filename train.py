@@ -80,6 +80,7 @@ def train(config: DictConfig) -> float | None:
     from engine.signals import Interrupted, Interruption
 
     device = choose_device(config.device)
+    ranks.check_device(device)
     folder = Path(HydraConfig.get().runtime.output_dir)
     lock = contextlib.nullcontext() if ranks.RANK else FolderLock(folder)
     with Interruption() as interruption, lock:

@@ -159,6 +159,17 @@ class Peer:
 PEERS: list[Peer] = []
 
 
+def check_device(device: str) -> None:
+    """Refuse to train on GPUs on some ranks and on the CPU on others.
+
+    Raises:
+        ValueError: `device` is this rank's, and it has no GPU where another one has.
+    """
+    some_have_one = agree(int(device != "cpu"))
+    if some_have_one and device == "cpu":
+        raise ValueError("device=auto: here is no GPU, and other processes have one: device=cpu?")
+
+
 @contextlib.contextmanager
 def together() -> Iterator[None]:
     """Within it no rank outlives another, and they can `agree`.

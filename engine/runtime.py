@@ -162,10 +162,11 @@ def architecture_problem(capability: tuple[int, int]) -> str | None:
 
 
 def choose_device(name: str) -> str:
-    """The device for `device=auto|cpu|cuda`: "cpu" or "cuda".
+    """The device for `device=auto|cpu|cuda`: "cpu" or "cuda", or "cuda:1" for one of several ranks.
 
     Raises:
-        ValueError: `cuda` was asked for and cannot be used; says why and what to do.
+        ValueError: `cuda` was asked for and cannot be used, or there are not enough GPUs for the
+            ranks; says why and what to do.
     """
     if name == "cpu":
         return "cpu"
@@ -173,12 +174,27 @@ def choose_device(name: str) -> str:
     if problem is None and not flow.cuda.is_available():
         problem = "the driver finds a GPU and OneFlow does not: update the driver"
     if problem is None:
-        return "cuda"
+        return "cuda" if flow.env.get_world_size() == 1 else own_gpu()
     if name == "cuda":
         raise ValueError(f"device=cuda cannot be used: {problem}.")
     if "no NVIDIA driver" not in problem:  # a plain CPU machine needs no explanation
         log.warning("Running on the CPU: %s.", problem)
     return "cpu"
+
+
+def own_gpu() -> str:
+    """The GPU of this rank: the first rank on a machine has the first one, and so on.
+
+    Raises:
+        ValueError: the machine has fewer GPUs than ranks.
+    """
+    index, count = flow.env.get_local_rank(), flow.cuda.device_count()
+    if index < count:
+        return f"cuda:{index}"
+    raise ValueError(
+        f"Each process needs a GPU of its own, and this machine has {count}: give the launcher "
+        f"--nproc_per_node {count}, or train with device=cpu."
+    )
 
 
 def follow_seed(model: Any) -> bool:

@@ -175,6 +175,13 @@ def test_who_leaves_without_a_word_takes_the_others_along(monkeypatch, capsys, s
     assert ("error: another process of this run has ended" in told) == bool(codes)
 
 
+def test_ranks_train_all_on_gpus_or_none(monkeypatch):
+    monkeypatch.setattr(ranks, "agree", lambda number: 1)
+    ranks.check_device("cuda:0")
+    with pytest.raises(ValueError, match="here is no GPU, and other processes have one"):
+        ranks.check_device("cpu")
+
+
 @pytest.mark.parametrize(
     ("count", "size", "expected"),
     [

@@ -156,6 +156,15 @@ def test_a_part_of_a_batch_is_that_part_of_the_whole():
         assert_same_bits(its_labels, labels[part])
 
 
+def test_a_process_takes_its_part_of_each_batch():
+    whole = collect(build(augment=AUGMENT), 1)
+    first, rest = (lambda n: slice(0, 1)), (lambda n: slice(1, n))
+    parts = [collect(build(augment=AUGMENT, part=part), 1) for part in (first, rest)]
+    for (images, labels), *theirs in zip(whole, *parts, strict=True):
+        assert is_same([(np.concatenate([part[0] for part in theirs]), labels)], [(images, labels)])
+        assert all(np.array_equal(part[1], labels) for part in theirs)
+
+
 def threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 

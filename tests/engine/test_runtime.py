@@ -173,6 +173,29 @@ def test_cuda_without_one_is_refused(monkeypatch):
     assert runtime.choose_device("auto") == runtime.choose_device("cpu") == "cpu"
 
 
+@pytest.mark.parametrize(
+    ("ranks", "local_rank", "gpus", "device"),
+    [
+        (1, 0, 4, "cuda"),
+        (2, 0, 2, "cuda:0"),
+        (2, 1, 2, "cuda:1"),
+        (8, 3, 4, "cuda:3"),
+        (4, 2, 2, None),
+    ],
+)
+def test_each_rank_has_a_gpu_of_its_own(monkeypatch, ranks, local_rank, gpus, device):
+    monkeypatch.setattr(runtime, "cuda_problem", lambda: None)
+    monkeypatch.setattr(runtime.flow.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(runtime.flow.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(runtime.flow.env, "get_world_size", lambda: ranks)
+    monkeypatch.setattr(runtime.flow.env, "get_local_rank", lambda: local_rank)
+    if device:
+        assert runtime.choose_device("auto") == device
+    else:
+        with pytest.raises(ValueError, match="this machine has 2: give the launcher --nproc_per"):
+            runtime.choose_device("cuda")
+
+
 def test_auto_says_why_a_gpu_is_left_alone(monkeypatch, caplog):
     monkeypatch.setattr(runtime, "cuda_problem", lambda: runtime.architecture_problem((9, 0)))
     assert runtime.choose_device("auto") == "cpu"
