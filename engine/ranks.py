@@ -239,4 +239,5 @@ def keep(link: socket.socket) -> socket.socket:
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 25_000)  # what is under way
     return link
