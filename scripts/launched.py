@@ -88,7 +88,7 @@ def one_end() -> Iterator[None]:
         if not several() or getattr(error, "agreed", False):
             raise
         code = error.code if isinstance(error, SystemExit) else traceback.format_exc().rstrip()
-        if rank():
+        if rank() and code:
             time.sleep(AFTER_RANK_0)
         if isinstance(code, int | None):
             leave(code or 0)
