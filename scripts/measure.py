@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,34 +58,43 @@ def figure(section: str, name: str, unit: str, values: list[float]) -> Figure:
 
 def seconds(action: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
     """Time of an action on a clock, with OneFlow's queue empty before and after."""
+    return spend(action, (clock,))[0]
+
+
+def spend(action: Callable[[], Any], clocks: Sequence[Callable[[], float]]) -> list[float]:
+    """Time of an action on each of several clocks, as `seconds`."""
     synchronize = runtime.flow._oneflow_internal.eager.Sync
     synchronize()
-    start = clock()
+    starts = [clock() for clock in clocks]
     action()
     synchronize()
-    return clock() - start
+    return [clock() - start for clock, start in zip(clocks, starts, strict=True)]
 
 
 def in_turns(
-    first: Callable[[], Any],
-    second: Callable[[], Any],
-    turns: int,
-    clock: Callable[[], float] = time.perf_counter,
-) -> list[float]:
-    """Ratio of the times of two actions, `turns` times; each has had one turn for warming up.
+    first: Callable[[], Any], second: Callable[[], Any], turns: int
+) -> tuple[list[float], list[float]]:
+    """Ratios of the times of two actions, `turns` times; each has had one turn for warming up.
 
     Every other turn begins with the second one: what drifts favors neither.
+
+    Returns:
+        By the clock on the wall, and by the processor's time in this process, which does not count
+        what other processes do meanwhile.
     """
-    seconds(first), seconds(second)
-    ratios = []
+    clocks = (time.perf_counter, time.process_time)
+    spend(first, clocks), spend(second, clocks)
+    wall, processor = [], []
     for turn in range(turns):
         if turn % 2:
-            below = seconds(second, clock)
-            ratios.append(seconds(first, clock) / below)
+            below = spend(second, clocks)
+            above = spend(first, clocks)
         else:
-            above = seconds(first, clock)
-            ratios.append(above / seconds(second, clock))
-    return ratios
+            above = spend(first, clocks)
+            below = spend(second, clocks)
+        wall.append(above[0] / below[0])
+        processor.append(above[1] / below[1])
+    return wall, processor
 
 
 def run_child(command: list[str], **environment: str) -> dict[str, Any]:

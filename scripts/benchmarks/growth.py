@@ -1,10 +1,12 @@
 """How cost grows with work: 1, 4 and 16 times as much of what people do more of.
 
-A ratio of 4 per 4 times the work is linear; below it something is paid once.
+A ratio of 4 per 4 times the work is linear; below it something is paid once. Times are the
+processor's, which do not count what other processes do meanwhile.
 """
 
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,16 +25,14 @@ def measure(options: Options) -> list[Figure]:
     """For each kind of work the time of the least, and the ratios from there to 4 and 16 times."""
     kinds = (
         ("training steps", 50, train_steps),
-        ("steps of a trace, the schedule that grows most", 4_000, None),
         ("points recorded", 1_000, record_points),
         ("runs compared", 6, compare_runs),
     )
     figures = []
     for name, unit, work in kinds:
-        turns = options.turns(5)
-        rows = grow_traces(unit, turns) if work is None else grow(work, unit, turns)
-        figures += tell(name, unit, rows)
-    return figures
+        figures += tell(name, unit, grow(work, unit, options.turns(3)))
+    schedule, rows = grow_traces(6_250, options.turns(3))
+    return [*figures, *tell(f"steps traced ({schedule}, which grows most)", 6_250, rows)]
 
 
 def tell(name: str, unit: int, rows: list[list[float]]) -> list[Figure]:
@@ -48,7 +48,8 @@ def tell(name: str, unit: int, rows: list[list[float]]) -> list[Figure]:
 def grow(work: Callable[[int], Callable[[], Any]], unit: int, turns: int) -> list[list[float]]:
     """Times of 1, 4 and 16 times a unit, in turns; `work` prepares what is then timed."""
     seconds(work(unit))  # for warming up
-    return [[seconds(work(times * unit)) for times in TIMES] for _ in range(turns)]
+    clock = time.process_time
+    return [[seconds(work(times * unit), clock) for times in TIMES] for _ in range(turns)]
 
 
 def train_steps(count: int) -> Callable[[], None]:
@@ -63,8 +64,8 @@ def train_steps(count: int) -> Callable[[], None]:
     return work
 
 
-def grow_traces(unit: int, turns: int) -> list[list[float]]:
-    """Times of the shipped schedule whose trace grows most from the least to the most steps."""
+def grow_traces(unit: int, turns: int) -> tuple[str, list[list[float]]]:
+    """The shipped schedule whose trace grows most from 4 to 16 times a unit, and its times."""
     from omegaconf import OmegaConf
 
     from schedulers import Horizon, trace_lr
@@ -76,7 +77,7 @@ def grow_traces(unit: int, turns: int) -> list[list[float]]:
     paths = sorted((CONF / "scheduler").glob("*.yaml"))
     first = {path: grow(tracing(path), unit, 1)[0] for path in paths}
     most = max(paths, key=lambda path: first[path][2] / first[path][1])
-    return grow(tracing(most), unit, turns)
+    return most.stem, grow(tracing(most), unit, turns)
 
 
 def record_points(count: int) -> Callable[[], None]:

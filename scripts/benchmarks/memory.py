@@ -16,8 +16,10 @@ def measure(options: Options) -> list[Figure]:
     for place, (name, *_) in enumerate(runs[0]["phases"]):
         held = [run["phases"][place][2] / 1024 for run in runs]
         figures.append(figure("memory", f"held after {place + 1}. {name}", "MiB", held))
-    peaks = [run["phases"][-1][3] / 1024 for run in runs]
-    figures.append(figure("memory", f"peak of a plain run, {told}", "MiB", peaks))
+    peaks = [run["phases"][-1][3] for run in runs]
+    reached = next(phase[0] for phase in runs[0]["phases"] if phase[3] == peaks[0])
+    name = f"peak of a plain run, {told}, reached in: {reached}"
+    figures.append(figure("memory", name, "MiB", [peak / 1024 for peak in peaks]))
     return [*figures, *measure_growth(1500 if options.quick else 5000)]
 
 

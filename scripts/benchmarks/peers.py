@@ -18,7 +18,7 @@ from scripts.measure import Figure, Options, figure, run_child, seconds
 CHILD = Path(__file__).with_name("peers_torch.py")
 CHECKED = 3  # steps after which the losses are compared
 LOSS_TOLERANCE = 1e-3  # relative; single precision, other kernels
-SPECS = (("convnet_tiny", 128, 20), ("resnet20", 128, 4))  # net, batch, steps of a turn
+SPECS = (("convnet_tiny", 128, 20), ("resnet20", 32, 5))  # net, batch, steps of a turn
 
 
 def measure(options: Options) -> list[Figure]:
@@ -47,7 +47,7 @@ def compare(
             ours()
 
     rows = []
-    for _ in range(options.turns(7)):
+    for _ in range(options.turns(5)):
         here = seconds(step) / steps
         there = [run_torch(options, name, path, steps, count)["seconds"] for count in threads]
         rows.append((1000 * here, *(1000 * value for value in there)))

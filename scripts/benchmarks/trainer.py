@@ -1,7 +1,6 @@
 """The Trainer's step, recorded, against the bare forward, backward and update."""
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 from engine import runtime  # before anything that imports OneFlow
 from scripts.measure import Figure, Options, figure, in_turns
 
-STEPS = 20  # of a turn: as many as the recorder fetches at once
 NEVER = 10**9
 
 
@@ -34,30 +32,30 @@ class Resident:
 
 
 def measure(options: Options) -> list[Figure]:
-    """Ratios on two nets, by the clock and by the processor's time, which other work spares."""
+    """Ratios on two nets, by the clock and by the processor's time."""
     from models.convnet import convnet_tiny
     from models.resnet import resnet20
 
     figures = []
-    for build, batch_size, turns in ((convnet_tiny, 128, 31), (resnet20, 32, 11)):
-        for clock, told in ((time.perf_counter, ""), (time.process_time, ", processor time")):
-            name = f"step of the Trainer / bare step ({build.__name__}, batch {batch_size}{told})"
-            ratios = compare_steps(build, Resident(batch_size), options.turns(turns), clock)
-            figures.append(figure("trainer", name, "ratio", ratios))
+    for build, batch_size, steps, turns in ((convnet_tiny, 128, 20, 31), (resnet20, 32, 10, 11)):
+        name = f"step of the Trainer / bare step ({build.__name__}, batch {batch_size}"
+        ratios = compare_steps(build, Resident(batch_size), steps, options.turns(turns))
+        for found, told in zip(ratios, (")", ", processor time)"), strict=True):
+            figures.append(figure("trainer", name + told, "ratio", found))
     return figures
 
 
 def compare_steps(
-    build: Callable[..., Any], loader: Resident, turns: int, clock: Callable[[], float]
-) -> list[float]:
-    """Ratios of the Trainer's steps to bare ones."""
+    build: Callable[..., Any], loader: Resident, steps: int, turns: int
+) -> tuple[list[float], list[float]]:
+    """Ratios of the Trainer's steps to bare ones; a turn has as many as are fetched at once."""
     from engine.recorder import Recorder
 
     model, optimizer = build_parts(build)
-    bare = bare_steps(model, optimizer, loader)
-    with tempfile.TemporaryDirectory() as folder, Recorder(Path(folder), NEVER, STEPS) as recorder:
+    bare = bare_steps(model, optimizer, loader, steps)
+    with tempfile.TemporaryDirectory() as folder, Recorder(Path(folder), NEVER, steps) as recorder:
         trainer = build_trainer(build, loader, recorder)
-        return in_turns(lambda: make_steps(trainer), bare, turns, clock)
+        return in_turns(lambda: make_steps(trainer, steps), bare, turns)
 
 
 def build_parts(build: Callable[..., Any]) -> tuple[Any, Any]:
@@ -67,7 +65,7 @@ def build_parts(build: Callable[..., Any]) -> tuple[Any, Any]:
     return model, runtime.flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
 
-def bare_steps(model: Any, optimizer: Any, loader: Resident, steps: int = STEPS) -> Any:
+def bare_steps(model: Any, optimizer: Any, loader: Resident, steps: int) -> Any:
     """A function that makes so many steps as OneFlow's own examples do."""
     images, labels = loader.batch
     criterion = runtime.flow.nn.CrossEntropyLoss()
@@ -94,7 +92,7 @@ def build_trainer(build: Callable[..., Any], loader: Resident, recorder: Any) ->
     return Trainer(model, optimizer, schedule, loaders, recorder, **never)
 
 
-def make_steps(trainer: Any, steps: int = STEPS) -> None:
+def make_steps(trainer: Any, steps: int) -> None:
     """So many training steps with the loader's batch."""
     images, labels = trainer.train_loader.batch
     for _ in range(steps):
