@@ -4,7 +4,6 @@ import numpy as np
 import oneflow as flow
 import pytest
 
-from data import BatchLoader, Split
 from engine import runtime
 from models.resnet import resnet20
 from tests.continuing import SHORT, check_equal, evidence
@@ -36,23 +35,6 @@ def test_it_learns_as_on_a_cpu(run_training, device, optimizer):
         for name in ("cpu", device)
     )
     assert np.allclose([value for _, value in here], [value for _, value in there], rtol=5e-3)
-
-
-def test_batches_are_those_of_a_cpu(device):
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (70, 3, 32, 32), dtype="uint8")
-    split = Split(images, random.integers(0, 100, 70))
-    augment = {"crop_padding": 4, "flip": True}
-    settings = {"mean": (0.5,) * 3, "std": (0.25,) * 3, "augment": augment, "shuffle": True}
-    here, there = (
-        list(BatchLoader(split, 32, seed=3, device=name, **settings).epoch(1))
-        for name in ("cpu", device)
-    )
-    assert len(here) == len(there) == 3
-    for (images, labels), (its_images, its_labels) in zip(here, there, strict=True):
-        assert its_images.device.type == its_labels.device.type == device
-        np.testing.assert_allclose(its_images.cpu().numpy(), images.numpy(), atol=1e-6)
-        np.testing.assert_array_equal(its_labels.cpu().numpy(), labels.numpy())
 
 
 def test_logits_are_those_of_a_cpu(device):
