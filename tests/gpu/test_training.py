@@ -31,8 +31,8 @@ def test_it_learns_as_on_a_cpu(run_training, device, optimizer):
     """Sums in another order: the first losses agree to some thousandths."""
     words = (f"optimizer={optimizer}", "max_steps=5")
     here, there = (
-        run_training(*words, f"device={name}", folder=name).curves["train/loss"]
-        for name in ("cpu", device)
+        run_training(*words, f"device={name}", folder=folder).curves["train/loss"]
+        for folder, name in (("here", "cpu"), ("there", device))
     )
     assert np.allclose([value for _, value in here], [value for _, value in there], rtol=5e-3)
 
