@@ -3,7 +3,7 @@
     python -m scripts.benchmark                 # everything, about 15 minutes
     python -m scripts.benchmark trainer loader  # only these sections
     python -m scripts.benchmark startup memory --cifar100 datasets
-    python -m scripts.benchmark peers --torch-python ../torch/bin/python
+    python -m scripts.benchmark peers --torch-python ../peers/bin/python
 
 Where a figure compares two ways of doing one thing, they are measured in turns (a b b a ...) in
 this run, and it is the median of the turns' ratios with their lowest and highest. Writes

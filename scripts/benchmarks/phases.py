@@ -4,7 +4,8 @@
 
 The benchmark starts it as a process of its own. BEGUN is when that was, in seconds since 1970. The
 last line of its output is a JSON object: `phases`, each [name, seconds since BEGUN, memory now, the
-most so far], and `samples`, [step, memory] every 50 steps; memory is the resident set in KiB.
+most so far, processor time], and `samples`, [step, memory] every 50 steps. Memory is the resident
+set in KiB.
 """
 
 import functools
@@ -36,14 +37,15 @@ class Watch:
     def __init__(self, begun: float, ends: bool) -> None:
         self.begun = begun
         self.ends = ends
-        self.phases: list[tuple[str, float, int, int]] = []
+        self.phases: list[tuple[str, float, int, int, float]] = []
         self.samples: list[tuple[int, int]] = []
         self.steps = 0
 
     def note(self, name: str) -> None:
         """A phase is over; only its first end counts."""
         if name not in [phase[0] for phase in self.phases]:
-            self.phases.append((name, time.time() - self.begun, *memory()))
+            processor = time.process_time()
+            self.phases.append((name, time.time() - self.begun, *memory(), processor))
 
     def after(self, owner: Any, name: str, phase: str) -> None:
         """Note a phase whenever this function returns."""

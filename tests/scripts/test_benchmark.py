@@ -107,7 +107,7 @@ def test_a_run_is_watched_to_its_end(tmp_path):
         "the rest",
     ]
     assert min(startup.spans(run)) > 0
-    assert all(now <= most for _, _, now, most in run["phases"])
+    assert all(now <= most for _, _, now, most, _ in run["phases"])
     assert [step for step, _ in run["samples"]] == [0, 50, 100, 150]
 
 
