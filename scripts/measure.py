@@ -1,15 +1,40 @@
-"""Figures of a benchmark: timing two actions in turns, and what is told of many values."""
+"""Figures of a benchmark: two actions in turns, processes of their own, what is told of values."""
 
+import json
 import os
-import platform
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import runtime  # before anything that imports OneFlow
+ENVIRONMENT = dict(os.environ)  # as the user has it: importing OneFlow adds to os.environ
+
+from engine import runtime  # noqa: E402  (before anything that imports OneFlow)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line of the benchmark says.
+
+    Attributes:
+        cifar100: a `dataset.root` with CIFAR-100; None: built-in images in its place.
+        torch_python: a Python that can import torch, for the section `peers`.
+        quick: one turn of everything, to see that it works.
+    """
+
+    cifar100: Path | None = None
+    torch_python: Path | None = None
+    quick: bool = False
+
+    def turns(self, count: int) -> int:
+        """How many turns to take where `count` are wanted."""
+        return 1 if self.quick else count
 
 
 @dataclass(frozen=True)
@@ -31,24 +56,64 @@ def figure(section: str, name: str, unit: str, values: list[float]) -> Figure:
     return Figure(section, name, unit, median, low, high, len(values))
 
 
-def seconds(action: Callable[[], Any]) -> float:
-    """Wall time of an action, with OneFlow's queue empty before and after."""
+def seconds(action: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Time of an action on a clock, with OneFlow's queue empty before and after."""
+    return spend(action, (clock,))[0]
+
+
+def spend(action: Callable[[], Any], clocks: Sequence[Callable[[], float]]) -> list[float]:
+    """Time of an action on each of several clocks, as `seconds`."""
     synchronize = runtime.flow._oneflow_internal.eager.Sync
     synchronize()
-    start = time.perf_counter()
+    starts = [clock() for clock in clocks]
     action()
     synchronize()
-    return time.perf_counter() - start
+    return [clock() - start for clock, start in zip(clocks, starts, strict=True)]
 
 
-def in_turns(first: Callable[[], Any], second: Callable[[], Any], turns: int) -> list[float]:
-    """Ratio of the times of two actions, `turns` times; each has had one turn for warming up."""
-    seconds(first), seconds(second)
-    return [seconds(first) / seconds(second) for _ in range(turns)]
+def in_turns(
+    first: Callable[[], Any], second: Callable[[], Any], turns: int
+) -> tuple[list[float], list[float]]:
+    """Ratios of the times of two actions, `turns` times; each has had one turn for warming up.
+
+    Every other turn begins with the second one: what drifts favors neither.
+
+    Returns:
+        By the clock on the wall, and by the processor's time in this process, which does not count
+        what other processes do meanwhile.
+    """
+    clocks = (time.perf_counter, time.process_time)
+    spend(first, clocks), spend(second, clocks)
+    wall, processor = [], []
+    for turn in range(turns):
+        if turn % 2:
+            below = spend(second, clocks)
+            above = spend(first, clocks)
+        else:
+            above = spend(first, clocks)
+            below = spend(second, clocks)
+        wall.append(above[0] / below[0])
+        processor.append(above[1] / below[1])
+    return wall, processor
 
 
-def hardware() -> str:
-    """Processor and cores of this machine."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+def run_child(command: list[str], **environment: str) -> dict[str, Any]:
+    """What a process of its own prints: one JSON object, alone or as its last line.
+
+    It starts as from the user's shell, in the repository's root.
+
+    Raises:
+        RuntimeError: it failed; with the end of what it said.
+    """
+    result = subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT | environment, capture_output=True, text=True
+    )
+    if result.returncode:
+        raise RuntimeError(f"{command[:4]} ended with {result.returncode}: {result.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def run_module(name: str, *words: str, **environment: str) -> dict[str, Any]:
+    """`run_child` of one of our own modules."""
+    return run_child([sys.executable, "-m", name, *words], **environment)

@@ -22,7 +22,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from scripts.search import best_of_search, check_search, prepare_search
-from scripts.sweep_estimate import list_jobs
+from scripts.sweep_estimate import jobs_at_once, list_jobs
 from scripts.sweep_job import STOP, SWEEP_PID, SweepStopped, read_stop, spell
 from scripts.sweep_lines import Screen, View, look, tail
 from scripts.sweep_places import PLACES, list_places
@@ -52,7 +52,8 @@ class SweepCallback(Callback):
                 print("\n".join(list_jobs(config, planned, folder)))
                 sys.exit(0)
             if HydraConfig.get().runtime.choices["hydra/launcher"] == "joblib":
-                os.environ[PLACES] = ",".join(list_places(config.device))
+                places = list_places(config.device, jobs_at_once(config) or 1)
+                os.environ[PLACES] = ",".join(places)
                 shield_processes()
             Sweep.current = Sweep(folder, planned)
             if searches:

@@ -2,6 +2,9 @@
 
 OneFlow 0.9.0 computes on one core, so a machine is used well by as many jobs as it has cores. A job
 that stays on its core keeps that core's cache, and none of its threads disturbs another job.
+
+A small net leaves most of a GPU idle. Where more jobs are asked for than there are GPUs, each GPU
+has as many places as it takes: `gpu0`, `gpu1`, `gpu0.2`, `gpu1.2`, ...
 """
 
 import contextlib
@@ -9,6 +12,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -17,8 +21,11 @@ PLACES = "SWEEP_PLACES"  # in the environment of the launcher's processes: what 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def list_places(device: str) -> list[str]:
-    """The GPUs ("gpu0", ...) on which jobs would train, else the cores ("core0", ...)."""
+def list_places(device: str, jobs: int = 1) -> list[str]:
+    """The GPUs ("gpu0", ...) on which so many jobs would train, else the cores ("core0", ...).
+
+    Job i is on GPU i mod n: the second places of the GPUs come after all of their first ones.
+    """
     from joblib import cpu_count
 
     from engine.runtime import choose_device, flow
@@ -28,7 +35,9 @@ def list_places(device: str) -> list[str]:
         return [f"core{number}" for number in cores[: cpu_count()]]  # a container may have fewer
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     every = [str(number) for number in range(flow.cuda.device_count())]
-    return [f"gpu{name}" for name in (names.split(",") if names else every)]
+    gpus = [f"gpu{name}" for name in (names.split(",") if names else every)]
+    further = range(2, 1 + ceil(jobs / len(gpus)))
+    return gpus + [f"{gpu}.{number}" for number in further for gpu in gpus]
 
 
 OmegaConf.register_new_resolver("places", lambda device: len(list_places(device)), replace=True)
@@ -42,7 +51,7 @@ def own_place() -> Iterator[tuple[str | None, int | None]]:
     that inherits the file holds the place too.
     """
     for name in filter(None, os.environ.get(PLACES, "").split(",")):
-        path = Path(tempfile.gettempdir()) / f"sweep-{os.getuid()}-{name}.lock"
+        path = Path(tempfile.gettempdir()) / f"sweep-{os.getuid()}-{name.replace('/', '-')}.lock"
         file = None
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -63,7 +72,7 @@ def environment_of(place: str | None) -> dict[str, str]:
     """What a job that has a place finds in its environment."""
     if place is None:
         return {}
-    gpu = {"CUDA_VISIBLE_DEVICES": place[3:]} if place.startswith("gpu") else {}
+    gpu = {"CUDA_VISIBLE_DEVICES": place[3:].split(".")[0]} if place.startswith("gpu") else {}
     return dict.fromkeys(THREADS, "1") | gpu
 
 

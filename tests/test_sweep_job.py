@@ -233,6 +233,7 @@ def test_places_are_held_one_by_one(tmp_path, stand_in, monkeypatch):
         ("core3", {3}, {"OMP_NUM_THREADS": "1"}),
         ("gpu1", None, {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "1"}),
         ("gpuGPU-8f1c", None, {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "GPU-8f1c"}),
+        ("gpu1.3", None, {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "1"}),  # its third job
     ],
 )
 def test_what_a_place_means(place, cores, environment):
@@ -241,14 +242,18 @@ def test_what_a_place_means(place, cores, environment):
 
 
 @pytest.mark.parametrize(
-    ("device", "visible", "count", "cores", "places"),
+    ("device", "visible", "count", "cores", "jobs", "places"),
     [
-        ("cpu", None, 0, {0, 2, 5}, ["core0", "core2", "core5"]),
-        ("cuda", None, 2, {0}, ["gpu0", "gpu1"]),
-        ("cuda", "3,GPU-8f1c", 2, {0}, ["gpu3", "gpuGPU-8f1c"]),
+        ("cpu", None, 0, {0, 2, 5}, 1, ["core0", "core2", "core5"]),
+        ("cpu", None, 0, {0, 2}, 4, ["core0", "core2"]),  # two jobs of four then float
+        ("cuda", None, 2, {0}, 1, ["gpu0", "gpu1"]),
+        ("cuda", "3,GPU-8f1c", 2, {0}, 2, ["gpu3", "gpuGPU-8f1c"]),
+        ("cuda", None, 2, {0}, 4, ["gpu0", "gpu1", "gpu0.2", "gpu1.2"]),
+        ("cuda", "7", 1, {0}, 3, ["gpu7", "gpu7.2", "gpu7.3"]),
+        ("cuda", None, 2, {0}, 3, ["gpu0", "gpu1", "gpu0.2", "gpu1.2"]),
     ],
 )
-def test_what_places_there_are(monkeypatch, device, visible, count, cores, places):
+def test_what_places_there_are(monkeypatch, device, visible, count, cores, jobs, places):
     """GPUs by a stand-in: that jobs train on theirs was not run on one."""
     from engine import runtime
 
@@ -259,7 +264,7 @@ def test_what_places_there_are(monkeypatch, device, visible, count, cores, place
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert list_places("auto") == places
+    assert list_places("auto", jobs) == places
 
 
 def test_a_job_stays_on_its_core(sweep, stand_in, monkeypatch):

@@ -202,6 +202,18 @@ def test_auto_says_why_a_gpu_is_left_alone(monkeypatch, caplog):
     assert "compute capability 9.0" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_a_gpu_that_the_driver_and_oneflow_see_is_taken(monkeypatch, name):
+    """By a stand-in: this was not run on one."""
+    monkeypatch.setattr(runtime, "cuda_problem", lambda: None)
+    monkeypatch.setattr(flow.cuda, "is_available", lambda: True)
+    assert runtime.choose_device(name) == "cuda"
+    monkeypatch.setattr(flow.cuda, "is_available", lambda: False)
+    assert runtime.choose_device("auto") == "cpu"
+    with pytest.raises(ValueError, match="the driver finds a GPU and OneFlow does not"):
+        runtime.choose_device("cuda")
+
+
 def test_missing_cudnn_is_one_sentence(tmp_path):
     """A stand-in package that fails as OneFlow does without nvidia-cudnn-cu11."""
     (tmp_path / "oneflow").mkdir()
