@@ -182,7 +182,7 @@ def lab(tmp_path_factory) -> Path:
     shutil.copytree(ROOT, folder, ignore=skip, dirs_exist_ok=True)
     long = [*SHORT[:-2], "epochs=24", "trainer.keep_last=1000", "hydra.run.dir=outputs/RUN"]
     run_line(folder, "python train.py scheduler=linear", *long)
-    place = "hydra.sweep.dir=multirun/experiment=quickstart"
+    place = "hydra.sweep.dir='multirun/experiment=quickstart'"
     run_line(folder, "python train.py -m scheduler=step,linear seed=0", *SHORT, place)
     return folder
 
