@@ -7,28 +7,17 @@ The cache is an uncompressed .npz: five arrays, each with the checksum of the zi
 import hashlib
 import logging
 import os
-import stat
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
+from data.disk import is_writable
+
 log = logging.getLogger(__name__)
 
 _FORMAT = 1  # raise it when the arrays below change their meaning
-
-
-def is_writable(folder: Path) -> bool:
-    """Return whether files may be made in `folder`, or in the parents that it would need.
-
-    A folder without any write permission counts as read-only for root too, who could write there:
-    somebody took the permission away for a reason.
-    """
-    if not folder.exists():
-        return folder != folder.parent and is_writable(folder.parent)
-    mode = folder.stat().st_mode
-    return stat.S_ISDIR(mode) and bool(mode & 0o222) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def find_cache(root: Path, name: str) -> Path | None:

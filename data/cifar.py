@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from data.archive import hash_file, read_folder, read_members
-from data.cache import find_cache, is_writable, read_cache, write_cache, write_fingerprint
+from data.cache import find_cache, read_cache, write_cache, write_fingerprint
 from data.cifar_layouts import CIFAR10, CIFAR100, Form, Layout
 from data.dataset import Dataset, Split
+from data.disk import is_writable
 from data.pickles import read_plain_pickle
 from data.split import check_count, check_sizes, draw_stratified
 

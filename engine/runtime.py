@@ -13,13 +13,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 # OneFlow brings numpy with it. Loaded first, numpy picks its own kernels, whatever is set below.
-import numpy
+import numpy  # noqa: F401
+
+from engine.machine import cuda_problem, has_avx2, import_advice
 
 from engine.rendezvous import prepare_rank
 
@@ -31,21 +33,6 @@ ENVIRONMENT = {
     # Without it a cache keyed by the learning rate grows with every step (by 115 MB in all).
     "ONEFLOW_EAGER_TENSOR_INFER_CACHE_SIZE": "1024",
 }
-
-# Compute capabilities with code in the wheel. There is no PTX, so a GPU runs only code of its own
-# major version and of its own minor version or a lower one.
-KERNELS = ((6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6))
-MINIMUM_CUDA = 11000  # what cuDriverGetVersion must report for a CUDA 11 runtime
-
-
-def has_avx2(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this is a 64-bit processor with AVX2 and FMA, which OpenBLAS's "Haswell" needs."""
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
-    return {"lm", "avx2", "fma"} <= set(flags)
 
 
 @contextlib.contextmanager
@@ -90,24 +77,13 @@ def import_oneflow() -> ModuleType:
     try:
         with blas_kernel_chosen(), stderr_silenced():
             oneflow = importlib.import_module("oneflow")
-    except ImportError as error:
-        sys.exit(f"OneFlow cannot be imported ({error}). {import_advice(str(error))}")
+    except Exception as error:  # numpy 2 and protobuf 4 each make it one of their own kind
+        reason = str(error).strip(". ").partition("\n")[0].rstrip(".!")
+        sys.exit(f"OneFlow cannot be imported ({reason}). {import_advice(str(error))}")
     # OneFlow's import replaces the C-level handler of SIGINT: Ctrl-C would be a segmentation fault.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return oneflow
-
-
-def import_advice(message: str) -> str:
-    """What to do about an ImportError of OneFlow with this message."""
-    if "libcudnn" in message or "libcublas" in message:
-        return (
-            "Its wheel needs cuDNN 8.5 beside it, on a CPU too: "
-            "pip install nvidia-cudnn-cu11==8.5.0.96"
-        )
-    if "numpy" in message:
-        return f"It needs numpy below 2, and this is {numpy.__version__}: pip install 'numpy<2'"
-    return "Make the environment again with: make clean setup"
 
 
 def blas_kernel() -> str:
@@ -116,49 +92,6 @@ def blas_kernel() -> str:
     library = ctypes.CDLL(str(next(folder.glob("liboneflow-*.so"))))
     library.gotoblas_corename.restype = ctypes.c_char_p
     return str(library.gotoblas_corename().decode())
-
-
-def cuda_problem(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> str | None:
-    """Why OneFlow cannot use the first visible GPU, with what to do; None where it can.
-
-    It asks the driver and not OneFlow, which aborts the process where the driver is missing.
-    """
-    try:
-        driver = load("libcuda.so.1")
-    except OSError:
-        return "no NVIDIA driver is installed (libcuda.so.1 is not found): install one"
-    version, count = ctypes.c_int(0), ctypes.c_int(0)
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
-        return (
-            "the NVIDIA driver sees no GPU (look at nvidia-smi and CUDA_VISIBLE_DEVICES; "
-            "a container needs --gpus all)"
-        )
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    if version.value < MINIMUM_CUDA:
-        have = f"{version.value // 1000}.{version.value % 1000 // 10}"
-        return f"the NVIDIA driver supports CUDA {have} and OneFlow 0.9.0 needs 11.0: update it"
-    return architecture_problem(compute_capability(driver))
-
-
-def compute_capability(driver: ctypes.CDLL) -> tuple[int, int]:
-    """(major, minor) of the first visible GPU, from cuDeviceGetAttribute 75 and 76."""
-    device, major, minor = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)
-    driver.cuDeviceGet(ctypes.byref(device), 0)
-    driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
-    driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
-    return major.value, minor.value
-
-
-def architecture_problem(capability: tuple[int, int]) -> str | None:
-    """A sentence if the wheel has no kernels for a GPU of this (major, minor), else None."""
-    major, minor = capability
-    if any(major == have_major and minor >= have_minor for have_major, have_minor in KERNELS):
-        return None
-    return (
-        f"this GPU has compute capability {major}.{minor} and the wheel of OneFlow 0.9.0 has "
-        "kernels for 6.0 to 8.9 only: use such a GPU (P100 to A100, GTX 10 to RTX 40), or a "
-        f"OneFlow built from source with CUDA_ARCHITECTURES={major}{minor}, or device=cpu"
-    )
 
 
 def choose_device(name: str) -> str:

@@ -12,8 +12,8 @@ import pytest
 
 import data.archive
 import data.cifar
-from data.cache import is_writable
 from data.cifar import build_cifar
+from data.disk import is_writable
 from tests.data.fakes import (
     FILES,
     LAYOUTS,
