@@ -22,7 +22,6 @@ from typing import Any
 import numpy  # noqa: F401
 
 from engine.machine import cuda_problem, has_avx2, import_advice
-
 from engine.rendezvous import prepare_rank
 
 log = logging.getLogger(__name__)
