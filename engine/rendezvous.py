@@ -5,26 +5,22 @@ is, through the environment. OneFlow's import then waits until all have come, an
 """
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
 import sys
 import time
 
 TOLD = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK")
 PATIENCE = 600.0  # seconds in which rank 0 has to come: on another machine someone may be typing
-PR_SET_PDEATHSIG = 1
 
 
 def prepare_rank() -> None:
-    """In one of several processes: end with the launcher, and let rank 0 come first.
+    """In one of several processes: let rank 0 come first.
 
     A rank that asks before rank 0 listens would ask again only 10 seconds later.
     """
     if any(name not in os.environ for name in TOLD) or int(os.environ["WORLD_SIZE"]) < 2:
         return
-    end_with_parent()
     address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     if int(os.environ["RANK"]) > 0:
         wait_for(address)
@@ -33,14 +29,6 @@ def prepare_rank() -> None:
             f"error: port {address[1]} of {address[0]} is in use: give the launcher another one, "
             f"as --master_port {address[1] + 1}."
         )
-
-
-def end_with_parent() -> None:
-    """Have SIGTERM sent to this process when the launcher ends, however it ends.
-
-    It ends without its ranks when it is killed, or leads no group of processes.
-    """
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def listens(address: tuple[str, int]) -> bool:

@@ -5,7 +5,9 @@ others take over the folder. OneFlow is imported only where the ranks meet.
 """
 
 import contextlib
+import ctypes
 import os
+import signal
 import sys
 import time
 import traceback
@@ -19,6 +21,7 @@ from scripts.sweep_names import wants_sweep
 
 # With these Hydra prints something and ends.
 PRINTS = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i")
+PR_SET_PDEATHSIG = 1
 AFTER_RANK_0 = 5.0  # seconds in which the launcher ends this rank, if rank 0 has failed as well
 
 
@@ -82,6 +85,8 @@ def one_end() -> Iterator[None]:
 
     Python's own way out waits in OneFlow for all ranks, which is right if all of them end.
     """
+    if several():
+        end_with_launcher()
     try:
         yield
     except BaseException as error:
@@ -94,6 +99,14 @@ def one_end() -> Iterator[None]:
             leave(code or 0)
         print(f"rank {rank()}: {code}" if rank() else code, file=sys.stderr)
         leave(1)
+
+
+def end_with_launcher() -> None:
+    """Have SIGTERM sent to this process when the launcher ends, however it ends.
+
+    It ends without its ranks when it is killed, or leads no group of processes.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def leave(code: int) -> None:

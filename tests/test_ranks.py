@@ -232,7 +232,6 @@ def test_rank_0_takes_no_port_that_is_in_use(monkeypatch):
         port = server.getsockname()[1]
         for name, value in zip(rendezvous.TOLD, ("127.0.0.1", port, 2, 0, 0), strict=True):
             monkeypatch.setenv(name, str(value))
-        monkeypatch.setattr(rendezvous, "end_with_parent", lambda: None)
         with pytest.raises(SystemExit, match=f"port {port} of 127.0.0.1 is in use"):
             rendezvous.prepare_rank()
     with pytest.raises(SystemExit, match=f"rank 0 did not come to port {port} of 127.0.0.1"):
