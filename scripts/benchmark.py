@@ -26,6 +26,7 @@ SECTIONS = {
     "startup": "from the start of the process to the first step, by phase",
     "memory": "of a plain run, by phase; growth over 5,000 steps",
     "sweep": "two jobs at a time against two in sequence",
+    "ranks": "one training on two processes against one process",
     "growth": "1, 4 and 16 times the steps, traces, points, runs",
     "blas": "OpenBLAS's own choice of kernel against the AVX2 kernel",
     "schedules": "the slowest trace of 100,000 steps",
