@@ -29,11 +29,8 @@ def build_convnet_tiny(nn: Any) -> Any:
     )
 
 
-def build_resnet20(nn: Any) -> Any:
-    """As models.resnet, with shortcuts of option A."""
-
-    def conv(channels: int, width: int, stride: int) -> Any:
-        return nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+def define_block(nn: Any, conv: Any) -> Any:
+    """The class of a residual block with a shortcut of option A, as models.resnet.BasicBlock."""
 
     class Block(nn.Module):
         def __init__(self, channels: int, width: int, stride: int) -> None:
@@ -54,14 +51,25 @@ def build_resnet20(nn: Any) -> Any:
                 short = nn.functional.pad(short, (0, 0, 0, 0, 0, self.extra))
             return nn.functional.relu(self.residual(features) + short)
 
+    return Block
+
+
+def build_resnet20(nn: Any) -> Any:
+    """As models.resnet."""
+
+    def conv(channels: int, width: int, stride: int) -> Any:
+        return nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+
+    block = define_block(nn, conv)
+
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.stem = nn.Sequential(conv(3, 16, 1), nn.BatchNorm2d(16), nn.ReLU())
             self.stages, channels = nn.Sequential(), 16
             for stage, width in enumerate((16, 32, 64), 1):
-                first = Block(channels, width, 1 if stage == 1 else 2)
-                rest = [Block(width, width, 1) for _ in range(2)]
+                first = block(channels, width, 1 if stage == 1 else 2)
+                rest = [block(width, width, 1) for _ in range(2)]
                 self.stages.add_module(str(stage), nn.Sequential(first, *rest))
                 channels = width
             self.head = nn.Linear(64, 100)
