@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from scripts.cadence import read_cadence, read_swa
 from scripts.command_line import run_command
@@ -70,6 +70,8 @@ def train(config: DictConfig) -> float | None:
 
     if config.dry_run:
         raise ValueError("dry_run=true lists the jobs of a sweep: add -m, or leave it out.")
+    with open_dict(config):
+        config.pop("recipe", None)  # what an experiment says of a publication is no setting
     OmegaConf.resolve(config)  # a part that is built from its node alone has no ${...} to follow
     check_settings(config)
     horizon = build_horizon(config)

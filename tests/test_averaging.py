@@ -15,9 +15,9 @@ from tests.continuing import HARD, SHORT, check_equal, evidence
 BOTH = (*SHORT, *HARD, "trainer.ema_decay=0.9", "trainer.swa_start=50%", "trainer.swa_every=3")
 
 
-@pytest.mark.parametrize("step", [19, 22, 25])
+@pytest.mark.parametrize("step", [19, 25])
 def test_a_stopped_run_goes_on_with_the_same_means(train_here, whole, step):
-    """Before SWA began (after step 20), between two of its weights, and with three of them."""
+    """Before SWA has begun (after step 20), and between its second weights and its third."""
     cut = train_here(*BOTH, stop=step)
     train_here(f"resume={cut}")
     check_equal(whole(*BOTH), evidence(cut))
