@@ -113,7 +113,7 @@ def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
     tensorboard = "tensorboard" if shutil.which("tensorboard") else beside
     check = summary["lr_check"]
     averaged = [
-        f"with the {name.upper()} of the weights {summary[f'test_top1_{name}']:.2f} %"
+        f"with {name.upper()} weights {summary[f'test_top1_{name}']:.2f} %"
         for name in ("ema", "swa")
         if summary.get(f"test_top1_{name}") is not None
     ]
