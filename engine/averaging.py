@@ -195,10 +195,11 @@ def copy(source: dict[str, flow.Tensor], target: dict[str, flow.Tensor]) -> None
 def estimate_statistics(
     model: nn.Module, batches: Iterable[Batch], poll: Callable[[], None]
 ) -> None:
-    """Set the running mean and variance of each batch normalization to those over all images.
+    """Set the running mean and variance of each batch normalization to those of all images.
 
     With n images seen before a batch of b, its statistics come in with the momentum b / (n + b).
-    All else in the model computes as in an evaluation: dropout would change the variances.
+    All else in the model computes as in an evaluation: dropout would change the variances. With
+    several processes it is those over rank 0's part of each batch that count, as in training.
     """
     norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
     momenta = [norm.momentum for norm in norms]
