@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from scripts.cadence import read_cadence, read_swa
 from scripts.command_line import run_command
 from scripts.report import (
     GROUPS,
@@ -69,6 +70,8 @@ def train(config: DictConfig) -> float | None:
 
     if config.dry_run:
         raise ValueError("dry_run=true lists the jobs of a sweep: add -m, or leave it out.")
+    with open_dict(config):
+        config.pop("recipe", None)  # what an experiment says of a publication is no setting
     OmegaConf.resolve(config)  # a part that is built from its node alone has no ${...} to follow
     check_settings(config)
     horizon = build_horizon(config)
@@ -171,6 +174,7 @@ def build_trainer(
 
     from data import BatchLoader, build_dataset
     from engine import ranks
+    from engine.averaging import Averages
     from engine.recorder import Recorder
     from engine.trainer import Trainer
     from schedulers import build_scheduler
@@ -211,6 +215,13 @@ def build_trainer(
         eval_every=cadence["eval_every"],
         checkpoint_every=cadence["checkpoint_every"],
         **{key: config.trainer[key] for key in TRAINER_KEYS},
+        averages=Averages(
+            model,
+            loaders["train"].epoch,
+            interruption.poll,
+            ema_decay=config.trainer.ema_decay,
+            **read_swa(config, horizon),
+        ),
         seed=config.seed,
         interruption=interruption,
         about={
@@ -219,16 +230,6 @@ def build_trainer(
             "ranks": ranks.SIZE,
         },
     )
-
-
-def read_cadence(config: DictConfig, horizon: "Horizon") -> dict[str, int]:
-    """Steps between evaluations, fetches and checkpoints."""
-    from schedulers import to_steps
-
-    keys = ("eval_every", "log_every", "checkpoint_every")
-    return {
-        key: to_steps(config.trainer[key], horizon, f"trainer.{key}", minimum=1) for key in keys
-    }
 
 
 def build_part(node: DictConfig, key: str, *args: Any, **kwargs: Any) -> Any:

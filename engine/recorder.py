@@ -168,6 +168,8 @@ class Recorder:
         line: dict[str, Any] = {"step": step, "epoch": epoch, "time": time.time()}
         line |= {f"lr/group{index}": rate for index, rate in enumerate(rates)}
         told = f"{split} {metrics['loss']:.3f}  top-1 {metrics['top1']:5.2f} %"
+        averaged = [name for name in metrics if name.endswith("_top1")]  # ema_top1, swa_top1
+        told += "".join(f"  {name[:-5]} {metrics[name]:5.2f} %" for name in averaged)
         if self.images_since:
             train_loss = self.loss_sum / self.images_since
             train_top1 = 100 * self.correct_sum / self.images_since
@@ -223,7 +225,9 @@ class Recorder:
         write_summary(self.folder, summary)
         # The tab reads a figure from the curve of that name: its last point.
         figures = {"test/top1": "test_top1", "test/top5": "test_top5", "val/top1": "val_top1_last"}
-        metrics = {tag: summary[key] for tag, key in figures.items() if summary[key] is not None}
+        figures |= {f"test/{name}_top1": f"test_top1_{name}" for name in ("ema", "swa")}
+        found = {tag: summary.get(key) for tag, key in figures.items()}
+        metrics = {tag: value for tag, value in found.items() if value is not None}
         for part in hparams(dict(settings), metrics):
             self.events.summary(part, 0, time.time())
 

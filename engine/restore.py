@@ -36,6 +36,7 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
         trainer.last, trainer.best = state["last"], state["best"]
         trainer.skipped, trainer.skipped_in_a_row = state["skipped"]
         trainer.plateau_metrics = state["plateau_metrics"]
+        trainer.averages.load_state(state.get("averages", {}))
         here = trainer.last.get("step") == trainer.step
         metrics = {key: value for key, value in trainer.last.items() if key != "step"}
         trainer.recorder.continue_from(trainer.step, state["recorder"], metrics if here else {})
@@ -50,7 +51,8 @@ def fork(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Put a new trainer's model and optimizer where another run's were, under its own schedule.
 
     The schedule is taken at the checkpoint's step, as if it had been on from the start;
-    ReduceLROnPlateau starts there. The optimizer keeps the settings that it was built with.
+    ReduceLROnPlateau starts there, and so do the means of the weights. The optimizer keeps the
+    settings that it was built with.
 
     Raises:
         ValueError: the checkpoint is of another model or optimizer.

@@ -43,6 +43,11 @@ SETTINGS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         lambda v: is_number(v) and 0 <= v < 1,
         "a number from 0 up to, not including, 1",
     ),
+    (
+        "trainer.ema_decay",
+        lambda v: v is None or (is_number(v) and 0 < v < 1),
+        "null or a number between 0 and 1, as 0.999",
+    ),
     ("trainer.keep_last", integer_from(1), "an integer of at least 1"),
     ("trainer.on_nonfinite", one_of("stop", "skip"), "stop or skip"),
     ("trainer.max_skipped", integer_from(1), "an integer of at least 1"),

@@ -1,30 +1,20 @@
 """The training loop."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import oneflow as flow
 from oneflow import nn
 from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
 from engine import ranks, runtime
+from engine.averaging import Averages
 from engine.checkpoint import write_checkpoint
 from engine.finite import NonFinite, check_weights
+from engine.loader import Loader
 from engine.recorder import Recorder
 from engine.signals import Interrupted, Interruption
 from engine.update import build_update
-
-Batch = tuple[flow.Tensor, flow.Tensor]  # images (n, 3, 32, 32) float32, labels (n,) int64
-
-
-class Loader(Protocol):
-    """What the trainer needs of a loader: its length in steps, and an epoch's batches."""
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, epoch: int = 0, start_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from its step `start_step` on."""
-        ...
 
 
 class Trainer:
@@ -54,6 +44,7 @@ class Trainer:
         max_skipped: so many skipped updates in a row stop the run.
         graph: whether steps are compiled by `nn.Graph`.
         amp: whether they are, and in mixed precision: an update that overflows is made again.
+        averages: of the weights, evaluated beside them; None: there are none.
         interruption: asked after every step and batch whether to stop.
         about: what checkpoints say of the run besides.
     """
@@ -77,6 +68,7 @@ class Trainer:
         max_skipped: int = 10,
         graph: bool = False,
         amp: bool = False,
+        averages: Averages | None = None,
         interruption: Interruption | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
@@ -93,6 +85,7 @@ class Trainer:
         self.seed = seed
         self.skips = on_nonfinite == "skip" or amp
         self.max_skipped = max_skipped
+        self.averages = averages or Averages(model, self.train_loader.epoch)
         self.interruption = interruption or Interruption()
         self.about = dict(about or {})
         self.stochastic = runtime.follow_seed(model)
@@ -138,6 +131,7 @@ class Trainer:
         self.model.train()
         for images, labels in self.train_loader.epoch(epoch, start_step):
             self.train_step(images, labels)
+            self.averages.take(self.step)
             self.finish_step()
             self.interruption.poll()
             if self.step == self.stop_step:
@@ -202,8 +196,10 @@ class Trainer:
         """
         self.check()
         if not len(self.loaders["val"]):
+            if self.step == self.stop_step:  # for the last checkpoint
+                self.averages.estimate()
             return False
-        metrics = self.evaluate(self.loaders["val"])
+        metrics = self.averages.evaluate(self.evaluate, self.loaders["val"])
         self.last = {"step": self.step, **metrics}
         self.recorder.evaluation("val", self.step, self.epoch, self.rates, metrics)
         improved = not self.best or metrics["top1"] > self.best["top1"]
@@ -227,7 +223,7 @@ class Trainer:
 
     def test(self) -> dict[str, float]:
         """Evaluate on the test split: once, when training is over."""
-        metrics = self.evaluate(self.loaders["test"])
+        metrics = self.averages.evaluate(self.evaluate, self.loaders["test"])
         self.recorder.evaluation("test", self.step, self.epoch, self.rates, metrics)
         return metrics
 
@@ -281,6 +277,7 @@ class Trainer:
             "best": self.best,
             "skipped": [self.skipped, self.skipped_in_a_row],
             "plateau_metrics": self.plateau_metrics,
+            "averages": self.averages.state(),
             "recorder": self.recorder.state(),
             "scheduler": self.scheduler.state_dict(),
             "update": self.update.state(),

@@ -128,9 +128,24 @@ def preact_resnet18(num_classes: int) -> PreActResNet:
     return PreActResNet(basic, (2, 2, 2, 2), (64, 128, 256, 512), 64, num_classes)
 
 
+def cifar_preact_resnet(n: int, num_classes: int) -> PreActResNet:
+    """A net with 6n + 2 layers: 3 stages of n basic blocks."""
+    return PreActResNet(basic, (n, n, n), (16, 32, 64), 16, num_classes)
+
+
+def preact_resnet20(num_classes: int) -> PreActResNet:
+    """n = 3; 278,132 parameters for 100 classes."""
+    return cifar_preact_resnet(3, num_classes)
+
+
+def preact_resnet50(num_classes: int) -> PreActResNet:
+    """n = 8; 764,212 parameters for 100 classes. Not ImageNet's net of that depth."""
+    return cifar_preact_resnet(8, num_classes)
+
+
 def preact_resnet110(num_classes: int) -> PreActResNet:
-    """Basic blocks, 18 per stage; 1,736,372 parameters for 100 classes."""
-    return PreActResNet(basic, (18, 18, 18), (16, 32, 64), 16, num_classes)
+    """n = 18; 1,736,372 parameters for 100 classes."""
+    return cifar_preact_resnet(18, num_classes)
 
 
 def preact_resnet164(num_classes: int) -> PreActResNet:

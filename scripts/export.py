@@ -2,6 +2,7 @@
 
     python -m scripts.export outputs/RUN weights                     # its newest checkpoint
     python -m scripts.export outputs/RUN/checkpoints/best weights
+    python -m scripts.export outputs/RUN weights --average swa       # the mean of the weights
 
 Then `model.load_state_dict(oneflow.load("weights"))`. What is written holds a pickle, and
 `oneflow.load` runs whatever a pickle says: load only folders that you trust. Our own checkpoints
@@ -13,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.checkpoint import Checkpoint
@@ -36,13 +37,41 @@ def find_checkpoint(path: Path) -> "Checkpoint":
     return checkpoint
 
 
-def export(source: Path, out: Path) -> "Checkpoint":
+def choose_weights(checkpoint: "Checkpoint", average: str | None) -> dict[str, Any]:
+    """The weights and buffers of a checkpoint, or of a mean that it holds, as OneFlow's tensors.
+
+    Raises:
+        ValueError: it holds no such mean, or one without statistics for batch normalization.
+    """
+    from engine import runtime
+
+    if average is None:
+        return {name: runtime.flow.tensor(array) for name, array in checkpoint.model.items()}
+    means = checkpoint.state.get("averages", {})
+    if not means.get(average, {}).get("count"):
+        held = ", ".join(name for name in means if means[name]["count"]) or "none"
+        raise ValueError(
+            f"--average {average}: {checkpoint.folder} has no such mean of the weights; it has "
+            f"{held}."
+        )
+    mean = means[average]
+    if average == "swa" and mean["estimated"] != mean["count"]:
+        raise ValueError(
+            f"--average swa: {checkpoint.folder} lies between two evaluations, so the batch-norm "
+            "statistics of this mean were not estimated: take a checkpoint at an evaluation."
+        )
+    return mean["tensors"]
+
+
+def export(source: Path, out: Path, average: str | None = None) -> "Checkpoint":
     """Write the weights and buffers of a checkpoint to the folder `out`, whole or not at all.
+
+    With `average` those of that mean of the weights: `ema` or `swa`.
 
     Raises:
         FileNotFoundError: there is no such checkpoint, or no folder to put `out` in.
         FileExistsError: `out` exists and is not an empty folder.
-        ValueError: the checkpoint is damaged.
+        ValueError: the checkpoint is damaged, or has no such mean.
     """
     from engine import runtime
 
@@ -52,7 +81,7 @@ def export(source: Path, out: Path) -> "Checkpoint":
     if not out.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {out.parent} to put {out.name} in.")
     checkpoint = find_checkpoint(source)
-    tensors = {name: flow.tensor(array) for name, array in checkpoint.model.items()}
+    tensors = choose_weights(checkpoint, average)
     fresh = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         flow.save(tensors, str(fresh / "weights"))  # makes a folder: one file for each tensor
@@ -69,9 +98,10 @@ def main() -> None:
     )
     parser.add_argument("source", type=Path, metavar="RUN_OR_CHECKPOINT")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
+    parser.add_argument("--average", choices=("ema", "swa"), help="a mean of the weights instead")
     arguments = parser.parse_args()
     try:
-        checkpoint = export(arguments.source, arguments.out)
+        checkpoint = export(arguments.source, arguments.out, arguments.average)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(

@@ -39,6 +39,7 @@ def summarize(
         "steps": trainer.step,
         "test_top1": test.get("top1"),
         "test_top5": test.get("top5"),
+        **averaged_figures(trainer, test),
         "val_top1_last": trainer.last.get("top1"),
         "val_top1_best": trainer.best.get("top1"),
         "best_step": trainer.best.get("step"),
@@ -51,6 +52,17 @@ def summarize(
     if trainer.about["forked_from"]:
         summary["forked_from"] = trainer.about["forked_from"]
     return summary | ({"ranks": SIZE} if SIZE > 1 else {})
+
+
+def averaged_figures(trainer: "Trainer", test: dict[str, float]) -> dict[str, float | None]:
+    """What summary.json says of the means of the weights: nothing where there are none."""
+    figures: dict[str, float | None] = {}
+    for average in trainer.averages.each:
+        name = average.name
+        figures[f"test_top1_{name}"] = test.get(f"{name}_top1")
+        figures[f"test_top5_{name}"] = test.get(f"{name}_top5")
+        figures[f"val_top1_last_{name}"] = trainer.last.get(f"{name}_top1")
+    return figures
 
 
 def versions() -> dict[str, str]:
@@ -100,10 +112,16 @@ def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
     beside = os.path.relpath(Path(sys.executable).with_name("tensorboard"))
     tensorboard = "tensorboard" if shutil.which("tensorboard") else beside
     check = summary["lr_check"]
+    averaged = [
+        f"with {name.upper()} weights {summary[f'test_top1_{name}']:.2f} %"
+        for name in ("ema", "swa")
+        if summary.get(f"test_top1_{name}") is not None
+    ]
     matching = check["steps"] - check["mismatches"]
     return (
         f"test top-1 {summary['test_top1']:.2f} %, top-5 {summary['test_top5']:.2f} % "
         f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n"
+        f"{''.join(f'test top-1 {told}' + chr(10) for told in averaged)}"
         f"learning rates as previewed: {matching} of {check['steps']} steps\n"
         f"everything is in {folder}\n"
         f"look at the curves: {tensorboard} --logdir {folder.parent}"

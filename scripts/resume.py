@@ -36,7 +36,8 @@ BEFORE = {"trainer.graph": False, "trainer.amp": False}
 MUST_STAY = ("model", "dataset", "optimizer", "batch_size")
 FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dataset.download"}
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "experiment")
-ABOUT_THIS_COMMAND = ("resume", "fork", "fork_at", "allow_targets", "dry_run")
+# `recipe` is what an experiment says of a publication.
+ABOUT_THIS_COMMAND = ("resume", "fork", "fork_at", "allow_targets", "dry_run", "recipe")
 _OVERRIDE = re.compile(
     r"(?P<sign>\+\+|\+|~)?(?P<key>[A-Za-z_][\w./@-]*)(=(?P<value>.*))?", re.DOTALL
 )

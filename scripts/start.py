@@ -113,12 +113,16 @@ def check_resumed(
         raise ValueError(f"{key}: the run has made {state['step']} steps, more than {stop_step}.")
     if before == horizon:
         return True
-    every = [to_steps(config.trainer.eval_every, run, "eval_every") for run in (before, horizon)]
-    if every[0] != every[1]:
-        raise ValueError(
-            f"epochs={config.epochs}: with trainer.eval_every={config.trainer.eval_every} the run "
-            f"evaluated every {every[0]} steps, and this would be every {every[1]}."
-        )
+    for key in ("eval_every", "swa_start", "swa_every"):
+        value = config.trainer[key]
+        if value is None or (config.trainer.swa_start is None and key == "swa_every"):
+            continue
+        steps = [to_steps(value, run, f"trainer.{key}") for run in (before, horizon)]
+        if steps[0] != steps[1]:
+            raise ValueError(
+                f"epochs={config.epochs}: with trainer.{key}={value} the run had {steps[0]} steps "
+                f"there, and this would have {steps[1]}."
+            )
     planned = plan_rates(config, horizon, state["plateau_metrics"])[state["first_step"] :]
     steps = zip(checkpoint.applied.tolist(), planned, strict=False)
     changed = [step for step, (applied, plan) in enumerate(steps) if applied != plan]

@@ -100,13 +100,15 @@ def plan_job(config: DictConfig, seen: set[str]) -> Planned:
     """
     from engine.runtime import choose_device
     from engine.settings import check_settings
-    from train import build_horizon, check_schedule, read_cadence
+    from scripts.cadence import read_cadence, read_swa
+    from train import build_horizon, check_schedule
 
     values = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
     assert isinstance(values, DictConfig)
     check_settings(values)
     horizon = build_horizon(values)
     read_cadence(values, horizon)
+    read_swa(values, horizon)
     parts = (values.device, values.scheduler, values.optimizer, values.dataset, horizon)
     if repr(parts) not in seen:
         seen.add(repr(parts))

@@ -16,6 +16,7 @@ from scripts.run_config import check_structure, read_run_config
 from scripts.run_folder import read_metrics, read_summary
 
 MARKS = (".hydra", "summary.json", "metrics.jsonl")
+AVERAGED = ("test_top1_ema", "test_top1_swa")  # with a mean of the weights; mostly there is none
 MAX_TEXT = 2**26  # of a summary.json or a metrics.jsonl
 LOG_TAIL = 2**16
 LONGEST = 300  # of a text that is shown
@@ -198,7 +199,7 @@ def _is_number(value: object) -> bool:
 
 def _sound_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What the report uses of a summary.json, where it is of the right kind."""
-    percents = ("test_top1", "test_top5", "val_top1_last", "val_top1_best")
+    percents = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", *AVERAGED)
     numbers = ("steps", "best_step", "seconds", "images_per_second", "skipped_updates")
     found = {name: summary[name] for name in percents if _is_percent(summary.get(name))}
     found |= {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from scripts.comparison.runs import Run
+from scripts.comparison.runs import AVERAGED, Run
 from scripts.comparison.settings import Condition, Schedule, tell
 from scripts.comparison.statistics import (
     Difference,
@@ -213,6 +213,7 @@ def _run_figures(run: Run, accuracies: Sequence[float]) -> dict[str, Any]:
     check = run.summary.get("lr_check", {})
     return (
         {name: run.summary.get(name) for name in names}
+        | {name: run.summary[name] for name in AVERAGED if name in run.summary}
         | {"area": area(run.val) if run.val else None}
         | {f"steps_to_{accuracy:g}": steps_to(run.val, accuracy) for accuracy in accuracies}
         | {name: run.summary.get(name) for name in ("seconds", "images_per_second")}

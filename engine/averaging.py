@@ -1,0 +1,221 @@
+"""Running means of a model's weights, evaluated beside the weights themselves.
+
+With n the number of weights w taken so far, both are one recursion that starts from nothing:
+
+    mean += share(n) * (w - mean)        share(1) = 1: the first weights are the first mean
+
+    EMA  after every step; decay d       share(n) = (1 - d) / (1 - d**n)
+    SWA  at chosen steps                 share(n) = 1 / n
+
+EMA is the exponential moving average, after Polyak and Juditsky 1992, "Acceleration of Stochastic
+Approximation by Averaging": weights that are k steps old count d**k. Its share is 1 - d in the long
+run; before that it is what makes the d**k taken so far add up to 1, so that neither the initial
+weights nor zeros are in the mean, and no length of a warm-up has to be chosen. It is the bias
+correction of Adam (arXiv 1412.6980, section 3). SWA is Izmailov et al. 2018, "Averaging Weights
+Leads to Wider Optima and Better Generalization", arXiv 1803.05407: a plain mean, whose batch
+normalization needs statistics of its own (section 3.2, `estimate_statistics`).
+
+A step that was left out (`on_nonfinite=skip`) counts with the weights it left: those before it.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import oneflow as flow
+from oneflow import nn
+
+from engine.loader import Batch
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+Batches = Callable[[], Iterable[Batch]]
+Metrics = dict[str, float]
+
+
+class Average:
+    """One running mean of the weights.
+
+    Args:
+        name: `ema` or `swa`, as in `val/ema_top1`.
+        share: of the n-th weights in the mean that they are the last of.
+        due: whether the weights after so many steps are taken.
+        own_statistics: whether batch normalization gets statistics of the mean's own; otherwise
+            its running ones are averaged as the weights are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        share: Callable[[int], float],
+        due: Callable[[int], bool],
+        own_statistics: bool,
+    ) -> None:
+        self.name = name
+        self.share = share
+        self.due = due
+        self.own_statistics = own_statistics
+        self.count = 0  # weights taken
+        self.estimated = 0  # how many there were when the statistics were estimated
+        self.tensors: dict[str, flow.Tensor] = {}  # as in the model's state
+
+    def take(self, model: nn.Module, step: int) -> None:
+        """Take the weights after `step` steps into the mean, if they are due."""
+        if not self.due(step):
+            return
+        self.count += 1
+        share = self.share(self.count)
+        with flow.no_grad():
+            for name, tensor in model.state_dict().items():
+                if self.count == 1:
+                    self.tensors[name] = tensor.detach().clone()
+                elif tensor.is_floating_point():
+                    self.tensors[name].mul_(1 - share).add_(tensor.detach(), alpha=share)
+                else:  # how many batches a normalization has seen
+                    self.tensors[name].copy_(tensor)
+
+    @contextlib.contextmanager
+    def in_place(self, model: nn.Module) -> Iterator[None]:
+        """Within it the model has the mean's weights; afterwards its own, bit for bit."""
+        state = model.state_dict()
+        own = {name: tensor.detach().clone() for name, tensor in state.items()}
+        with flow.no_grad():
+            try:
+                copy(self.tensors, state)
+                yield
+            finally:
+                copy(own, state)
+
+    def estimate(self, model: nn.Module, batches: Batches, poll: Callable[[], None]) -> None:
+        """Give the mean statistics of its own, from training batches; once for the same mean."""
+        if not self.own_statistics or self.estimated == self.count:
+            return
+        if any(isinstance(module, BatchNorm) for module in model.modules()):
+            with self.in_place(model):
+                estimate_statistics(model, batches(), poll)
+                state = model.state_dict()
+                copy(state, {name: self.tensors[name] for name, _ in model.named_buffers()})
+        self.estimated = self.count
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of the mean."""
+        return {"count": self.count, "estimated": self.estimated, "tensors": self.tensors}
+
+    def load_state(self, state: dict[str, Any], model: nn.Module) -> None:
+        """Take over what `state` returned.
+
+        Raises:
+            ValueError: it is not the mean of such a model's weights.
+        """
+        wanted = {k: (v.shape, v.dtype) for k, v in model.state_dict().items()}
+        found = {k: (v.shape, v.dtype) for k, v in state["tensors"].items()}
+        if found != (wanted if state["count"] else {}):
+            raise ValueError(f"the {self.name} in it is another model's.")
+        device = next(model.parameters()).device
+        self.tensors = {name: tensor.to(device) for name, tensor in state["tensors"].items()}
+        self.count, self.estimated = state["count"], state["estimated"]
+
+
+class Averages:
+    """The averages of a run, none of them by default: then nothing is computed or kept.
+
+    Args:
+        model: whose weights are averaged.
+        batches: makes training batches, the same at each call, for the statistics of a mean.
+        poll: called before each of them; may raise, to stop.
+        ema_decay: 0 < d < 1; a mean over about the last 1 / (1 - d) steps.
+        swa_start: the step after which SWA takes the first weights.
+        swa_every: steps between those it takes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Batches,
+        poll: Callable[[], None] = lambda: None,
+        *,
+        ema_decay: float | None = None,
+        swa_start: int | None = None,
+        swa_every: int = 1,
+    ) -> None:
+        self.model = model
+        self.batches = batches
+        self.poll = poll
+        self.each: list[Average] = []
+        if ema_decay is not None:
+            decay = ema_decay
+            self.each.append(
+                Average("ema", lambda n: (1 - decay) / (1 - decay**n), lambda step: True, False)
+            )
+        if swa_start is not None:
+            start = swa_start
+            due = lambda step: step >= start and (step - start) % swa_every == 0  # noqa: E731
+            self.each.append(Average("swa", lambda n: 1 / n, due, True))
+
+    def take(self, step: int) -> None:
+        """Take the weights after `step` steps into each average that wants them."""
+        for average in self.each:
+            average.take(self.model, step)
+
+    def estimate(self) -> None:
+        """Estimate the statistics of the means that need it: a pass over the training images."""
+        for average in self.each:
+            average.estimate(self.model, self.batches, self.poll)
+
+    def evaluate(self, evaluate: Callable[[Any], Metrics], loader: Any) -> Metrics:
+        """Evaluate the model as it is and with each mean that has begun: `top1`, `ema_top1`, ..."""
+        metrics = evaluate(loader)
+        self.estimate()
+        for average in self.each:
+            if average.count:
+                with average.in_place(self.model):
+                    averaged = evaluate(loader)
+                metrics |= {f"{average.name}_{key}": value for key, value in averaged.items()}
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of them, by name."""
+        return {average.name: average.state() for average in self.each}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned.
+
+        Raises:
+            ValueError, KeyError: it is not of such a model or of such averages.
+        """
+        for average in self.each:
+            average.load_state(state[average.name], self.model)
+
+
+def copy(source: dict[str, flow.Tensor], target: dict[str, flow.Tensor]) -> None:
+    """Write tensors over those of the same names."""
+    for name, tensor in target.items():
+        tensor.copy_(source[name])
+
+
+def estimate_statistics(
+    model: nn.Module, batches: Iterable[Batch], poll: Callable[[], None]
+) -> None:
+    """Set the running mean and variance of each batch normalization to those of all images.
+
+    With n images seen before a batch of b, its statistics come in with the momentum b / (n + b).
+    All else in the model computes as in an evaluation: dropout would change the variances. With
+    several processes it is those over rank 0's part of each batch that count, as in training.
+    """
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    model.eval()
+    seen = 0
+    try:
+        with flow.no_grad():
+            for norm in norms:
+                norm.train()
+            for images, _ in batches:
+                poll()
+                seen += len(images)
+                for norm in norms:
+                    norm.momentum = len(images) / seen
+                model(images)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        model.train()

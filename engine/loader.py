@@ -1,0 +1,18 @@
+"""What the engine needs of a loader."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import oneflow as flow
+
+Batch = tuple[flow.Tensor, flow.Tensor]  # images (n, 3, 32, 32) float32, labels (n,) int64
+
+
+class Loader(Protocol):
+    """What the trainer needs of a loader: its length in steps, and an epoch's batches."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int = 0, start_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from its step `start_step` on."""
+        ...

@@ -1,0 +1,193 @@
+"""Running means of the weights: their numbers, their statistics, and what may not spoil them."""
+
+import json
+
+import numpy as np
+import oneflow as flow
+import pytest
+
+from engine.averaging import Average, Averages, estimate_statistics
+from engine.checkpoint import read_checkpoint
+from engine.signals import Interrupted, Interruption
+from tests.engine.test_finite import Spoiled, check_same, model_with_norm, weights
+from tests.engine.test_trainer import build_trainer, fit, points
+
+
+def number(value=0.0):
+    """A model of one number."""
+    model = flow.nn.Linear(1, 1, bias=False)
+    set_to(model, value)
+    return model
+
+
+def set_to(model, value):
+    with flow.no_grad():
+        model.weight.copy_(flow.full((1, 1), value))
+
+
+def means(values, **settings):
+    """The mean after each of the steps 1, 2, ..., which leave these weights; None before it."""
+    model = number()
+    averages = Averages(model, list, **settings)
+    (average,) = averages.each
+    found = []
+    for step, value in enumerate(values, 1):
+        set_to(model, value)
+        averages.take(step)
+        mean = average.tensors["weight"].item() if average.count else None
+        found.append(mean)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        # d = 1/2: (1), (2 + 1/2 * 1) / (1 + 1/2), (4 + 1/2 * 2 + 1/4 * 1) / (7/4), ...
+        ({"ema_decay": 0.5}, [1, 2.5 / 1.5, 5.25 / 1.75, 10.625 / 1.875, 21.3125 / 1.9375]),
+        # a long memory begins as the plain mean
+        ({"ema_decay": 1 - 1e-9}, [1, 1.5, 7 / 3, 15 / 4, 31 / 5]),
+        ({"swa_start": 1, "swa_every": 1}, [1, 1.5, 7 / 3, 15 / 4, 31 / 5]),
+        ({"swa_start": 2, "swa_every": 2}, [None, 2, 2, 5, 5]),
+        ({"swa_start": 5, "swa_every": 3}, [None, None, None, None, 16]),
+    ],
+)
+def test_means_of_1_2_4_8_16(settings, expected):
+    assert means([1, 2, 4, 8, 16], **settings) == [
+        value if value is None else pytest.approx(value, rel=1e-6) for value in expected
+    ]
+
+
+def test_statistics_are_those_of_all_images():
+    """Three batches, the last one smaller: the mean of all, and the batches' variances by size."""
+    rng = np.random.default_rng(0)
+    batches = [rng.normal(3, 2, (n, 2, 4, 4)).astype("float32") for n in (8, 8, 3)]
+    norm = flow.nn.BatchNorm2d(2)
+    estimate_statistics(norm, [(flow.tensor(images), None) for images in batches], lambda: None)
+    every = np.concatenate(batches)
+    np.testing.assert_allclose(norm.running_mean.numpy(), every.mean((0, 2, 3)), rtol=1e-5)
+    by_size = sum(len(x) * x.var((0, 2, 3), ddof=1) for x in batches) / len(every)
+    np.testing.assert_allclose(norm.running_var.numpy(), by_size, rtol=1e-5)
+    assert norm.momentum == 0.1 and norm.training
+
+
+def test_dropout_is_off_while_statistics_are_estimated():
+    model = flow.nn.Sequential(flow.nn.Dropout(0.5), flow.nn.BatchNorm1d(3))
+    images = flow.ones(8, 3)
+    estimate_statistics(model, [(images, None)], lambda: None)
+    np.testing.assert_array_equal(model[1].running_mean.numpy(), [1, 1, 1])
+    np.testing.assert_array_equal(model[1].running_var.numpy(), [0, 0, 0])
+
+
+def test_the_models_own_weights_come_back_whatever_happens():
+    model = model_with_norm()
+    average = Average("ema", lambda n: 1 / n, lambda step: True, False)
+    average.take(model, 1)
+    with flow.no_grad():
+        model[0].weight.add_(1.0)
+    own = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+    with pytest.raises(KeyboardInterrupt), average.in_place(model):
+        assert not np.array_equal(model[0].weight.numpy(), own["0.weight"])
+        raise KeyboardInterrupt
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), own[name], err_msg=name)
+
+
+def averaging_trainer(folder, poll=lambda: None, **settings):
+    """Seven steps; an evaluation after 3, 6 and 7; SWA takes the weights after 4 and 6."""
+    model = model_with_norm()
+    train = settings.pop("train", None) or Spoiled({})
+    which = {"ema_decay": 0.9, "swa_start": 4, "swa_every": 2}
+    averages = Averages(model, train.epoch, poll, **which)
+    return build_trainer(folder, model=model, train=train, averages=averages, **settings)
+
+
+def test_averages_are_evaluated_beside_the_weights(tmp_path):
+    trainer = averaging_trainer(tmp_path)
+    with trainer.recorder:
+        trainer.fit()
+        own = weights(trainer)
+        test = trainer.test()
+    check_same(weights(trainer), own)
+    curves = points(tmp_path)
+    assert [step for step, _ in curves["val/ema_top1"]] == [3, 6, 7]
+    assert [step for step, _ in curves["val/swa_top5"]] == [6, 7]
+    assert curves["test/swa_loss"] == [(7, pytest.approx(test["swa_loss"]))]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert ["val/swa_top1" in line for line in lines] == [False, True, True, False]
+    assert lines[-1]["test/ema_top1"] == test["ema_top1"]
+    assert trainer.last["ema_top1"] == lines[2]["val/ema_top1"]
+    plain = fit(build_trainer(tmp_path / "plain", model=model_with_norm(), train=Spoiled({})))
+    check_same(own, weights(plain))  # to look at means changes nothing
+    assert (trainer.best["step"], trainer.best["top1"]) == (plain.best["step"], plain.best["top1"])
+    # an average's figures are those of a model that has its weights
+    plain.model.load_state_dict(trainer.averages.each[1].tensors)
+    assert plain.evaluate(plain.loaders["test"])["loss"] == pytest.approx(test["swa_loss"])
+
+
+def test_statistics_of_swa_are_in_the_last_checkpoint_without_a_validation_split(tmp_path):
+    trainer = fit(averaging_trainer(tmp_path, val=[]))
+    saved = read_checkpoint(tmp_path / "checkpoints/last").state["averages"]["swa"]
+    assert (saved["count"], saved["estimated"]) == (2, 2)
+    model = model_with_norm()
+    model.load_state_dict(saved["tensors"])
+    estimate_statistics(model, trainer.train_loader.epoch(), lambda: None)
+    for name, tensor in model.named_buffers():
+        if tensor.is_floating_point():
+            np.testing.assert_allclose(tensor.numpy(), saved["tensors"][name].numpy(), rtol=1e-6)
+
+
+def saved_means(folder):
+    found = read_checkpoint(folder / "checkpoints/last").state["averages"]
+    return {
+        f"{name} {key}": tensor.numpy()
+        for name, mean in found.items()
+        for key, tensor in mean["tensors"].items()
+    }
+
+
+def test_a_loss_that_is_not_finite_spoils_no_average(tmp_path):
+    """Step 4 is bad and found out at step 6: what is saved is what was saved before it."""
+    trainer = averaging_trainer(tmp_path, train=Spoiled({4: float("nan")}))
+    with pytest.raises(FloatingPointError, match="loss of step 4 is nan"):
+        fit(trainer)
+    fit(averaging_trainer(tmp_path / "whole", stop_step=3))
+    check_same(saved_means(tmp_path), saved_means(tmp_path / "whole"))
+
+
+def test_a_skipped_step_counts_with_the_weights_that_it_left(tmp_path):
+    """Steps 3 and 4 are left out: w3 (after step 2) is there for the steps 3, 4 and 5."""
+    bad = {3: float("nan"), 4: float("inf")}
+    trainer = fit(averaging_trainer(tmp_path, train=Spoiled(bad), on_nonfinite="skip", stop_step=5))
+    whole = averaging_trainer(tmp_path / "b", stop_step=3)
+    fit(whole)
+    ema = whole.averages.each[0]
+    for _ in range(2):
+        ema.take(whole.model, 0)
+    wanted = {name: tensor.numpy() for name, tensor in ema.tensors.items()}
+    found = {name: tensor.numpy() for name, tensor in trainer.averages.each[0].tensors.items()}
+    check_same(found, wanted)
+    swa = trainer.averages.each[1]
+    np.testing.assert_array_equal(swa.tensors["0.weight"].numpy(), weights(whole)["0.weight"])
+
+
+def test_a_run_can_be_interrupted_while_statistics_are_estimated(tmp_path):
+    """The pass is left at its first batch, and the evaluation is made again when it goes on."""
+    interruption = Interruption()
+
+    def poll():
+        raise Interrupted(15)
+
+    trainer = averaging_trainer(tmp_path, poll, interruption=interruption)
+    with pytest.raises(Interrupted):
+        fit(trainer)
+    plain = fit(
+        build_trainer(tmp_path / "b", model=model_with_norm(), train=Spoiled({}), stop_step=6)
+    )
+    check_same(weights(trainer), weights(plain))
+    assert (trainer.step, trainer.saved_step, trainer.last["step"]) == (6, 6, 3)
+
+
+def test_no_average_costs_nothing(tmp_path):
+    trainer = fit(build_trainer(tmp_path))
+    assert (trainer.averages.each, trainer.averages.state()) == ([], {})
+    assert not [tag for tag in points(tmp_path) if "ema" in tag or "swa" in tag]
