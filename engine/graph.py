@@ -9,6 +9,8 @@ never tell the rate. Here the rates of the optimizer's groups, which the schedul
 are inputs of the graph: those logged are those applied, bit for bit, for any schedule.
 """
 
+import atexit
+import weakref
 from typing import Any
 
 import oneflow as flow
@@ -37,10 +39,7 @@ class StepGraph(nn.Graph):
     """The static program of a step.
 
     Args:
-        model: maps images to logits.
-        criterion: maps logits and labels to the loss ().
-        optimizer: updates the model's parameters.
-        clip_grad_norm: the largest norm of the whole gradient, or None.
+        model, criterion, optimizer, clip_grad_norm: as for `EagerUpdate`.
         amp: whether to compute in half precision where OneFlow thinks it safe, with a loss scale
             that follows what half precision can hold (Micikevicius et al., 2018, arXiv:1710.03740).
     """
@@ -114,6 +113,17 @@ class StepGraph(nn.Graph):
         self._full_graph_proto = job  # and with it OneFlow's own copy
 
 
+_in_use: "weakref.WeakSet[GraphUpdate]" = weakref.WeakSet()
+
+
+@atexit.register
+def drop_graphs() -> None:
+    """Drop all graphs before OneFlow shuts down, which may abort the process while one is left."""
+    synchronize()
+    for update in list(_in_use):
+        update.graphs.clear()
+
+
 class GraphUpdate:
     """What `EagerUpdate` does, through graphs: one for each size of a batch.
 
@@ -122,10 +132,7 @@ class GraphUpdate:
     the schedule nor the order of the data notices. To learn which it was, each step waits.
 
     Args:
-        model: as for `EagerUpdate`, on its device.
-        criterion: the same.
-        optimizer: one of OneFlow's own.
-        clip_grad_norm: the same.
+        model, criterion, optimizer, clip_grad_norm: as for `EagerUpdate`.
         skips: the same; then each step waits for its loss.
         amp: whether to use mixed precision.
         stochastic: whether the model draws random numbers.
@@ -154,6 +161,7 @@ class GraphUpdate:
         self.retries = amp
         self.closed = flow.zeros(1, dtype=flow.int64, device=self.device)  # as that of `Gate`
         self.graphs: dict[tuple[int, ...], StepGraph] = {}  # by the images' shape
+        _in_use.add(self)
         self.train_step = flow.zeros(1, dtype=flow.int64)
         self.loss_scale: dict[str, flow.Tensor] = {}  # OneFlow's two tensors about it
         self.batches = 0  # of which the norms' counters do not know yet
