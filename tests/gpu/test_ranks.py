@@ -7,11 +7,8 @@ from tests.continuing import evidence
 from tests.launching import launch
 from tests.test_ranks import RUN, check_close
 
-problem = cuda_problem()
-gpus = 0 if problem else flow.cuda.device_count()
-pytestmark = pytest.mark.skipif(
-    gpus < 2, reason=problem or f"two ranks need two GPUs, and this machine has {gpus}"
-)
+GPUS = 0 if cuda_problem() else flow.cuda.device_count()
+pytestmark = pytest.mark.skipif(GPUS < 2, reason=f"two ranks need two GPUs; usable here: {GPUS}")
 
 
 def test_two_gpus_train_what_one_gpu_trains(tmp_path, train_here):
