@@ -9,8 +9,6 @@ never tell the rate. Here the rates of the optimizer's groups, which the schedul
 are inputs of the graph: those logged are those applied, bit for bit, for any schedule.
 """
 
-import atexit
-import weakref
 from typing import Any
 
 import oneflow as flow
@@ -113,15 +111,8 @@ class StepGraph(nn.Graph):
         self._full_graph_proto = job  # and with it OneFlow's own copy
 
 
-_in_use: "weakref.WeakSet[GraphUpdate]" = weakref.WeakSet()
-
-
-@atexit.register
-def drop_graphs() -> None:
-    """Drop all graphs before OneFlow shuts down, which may abort the process while one is left."""
-    synchronize()
-    for update in list(_in_use):
-        update.graphs.clear()
+# All of them, until the process ends: OneFlow may crash when a graph is deleted before that.
+_kept: list["GraphUpdate"] = []
 
 
 class GraphUpdate:
@@ -161,7 +152,7 @@ class GraphUpdate:
         self.retries = amp
         self.closed = flow.zeros(1, dtype=flow.int64, device=self.device)  # as that of `Gate`
         self.graphs: dict[tuple[int, ...], StepGraph] = {}  # by the images' shape
-        _in_use.add(self)
+        _kept.append(self)
         self.train_step = flow.zeros(1, dtype=flow.int64)
         self.loss_scale: dict[str, flow.Tensor] = {}  # OneFlow's two tensors about it
         self.batches = 0  # of which the norms' counters do not know yet
