@@ -4,7 +4,7 @@
 .SHELLFLAGS := -eu -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-full lint format gallery explorer lock tensorboard clean
+.PHONY: help setup doctor train train-all-cores test test-full test-gpu benchmark lint format gallery explorer lock tensorboard clean
 
 PYTHON ?= python3
 PY310 ?= 3.10
@@ -29,11 +29,21 @@ setup: $(READY) ## make the environment in .venv (the others do it too)
 train: $(READY) ## train; without ARGS: the 3-minute experiment=quickstart
 	@$(BIN)/python train.py $(or $(args),experiment=quickstart)
 
+train-all-cores: $(READY) ## the same with one process per core (docs/distributed.md)
+	@OMP_NUM_THREADS=1 GLOG_minloglevel=3 $(BIN)/python -m oneflow.distributed.launch \
+	  --nproc_per_node "$$(nproc)" train.py $(or $(args),experiment=quickstart)
+
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest -q $(args)
 
 test-full: $(READY) ## run all tests, also those `test` samples (half an hour)
 	@$(BIN)/python -m pytest -q -m 'full or not full' $(args)
+
+test-gpu: $(READY) ## run the tests that need a GPU; ends with a table to paste
+	@$(BIN)/python -m pytest -q tests/gpu $(args)
+
+benchmark: $(READY) ## measure what the harness costs (a quarter of an hour)
+	@$(BIN)/python -m scripts.benchmark $(args)
 
 lint: $(READY) ## check style, types, the lock and the Dockerfile
 	@failed=; check() { name=$$1; shift; "$$@" || failed="$$failed, $$name"; }; \
