@@ -76,7 +76,7 @@ def check_python(version: tuple[int, ...], executable: str) -> Finding:
     here = f"{'.'.join(str(part) for part in version[:3])} ({shorten_path(executable)})"
     if version[:2] == PYTHON:
         return Finding("ok", "python", here)
-    what = f"{here}: OneFlow 0.9.0 has no wheel above 3.10, which this project needs"
+    what = f"{here}: this project needs 3.10, the newest that OneFlow 0.9.0 has a wheel for"
     return Finding("mend", "python", what, environment_line())
 
 
@@ -226,8 +226,11 @@ def main() -> None:
     os.chdir(ROOT)
     mend = 0
     for finding in examine(words):
-        print(show(finding), flush=True)
         mend += finding.status == "mend"
+        try:
+            print(show(finding), flush=True)
+        except BrokenPipeError:  # as in `... | head`: nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if mend:
         print(f"\n{mend} to mend, from the top: one cause often has several effects.")
         sys.exit(1)

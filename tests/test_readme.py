@@ -116,6 +116,17 @@ def test_no_command_is_forgotten():
         assert all((ROOT / file).is_file() for file in files)
 
 
+def tour_lines() -> list[str]:
+    """The trainings of the tour that are single runs from step 0."""
+    lines = re.findall(r"`(python train\.py [^`]+)`", (DOCS_FOLDER / "tour.md").read_text())
+    return [line for line in lines if not re.search(" -m | resume=| fork=", line)]
+
+
+@pytest.mark.parametrize("line", tour_lines())
+def test_a_command_of_the_tour_composes(line):
+    check_curve(compose_line(*program(line)))
+
+
 def compose_line(name: str, words: list[str]):
     overrides = translate_arguments(words) if name == "scripts.preview" else words
     with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
