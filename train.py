@@ -199,6 +199,7 @@ def build_trainer(
             seed=config.seed,
             augment=config.dataset.augment,
             shuffle=True,
+            classes=len(dataset.class_names),
         ),
         "val": BatchLoader(dataset.val, **shared),
         "test": BatchLoader(dataset.test, **shared),

@@ -6,6 +6,7 @@ operation here is exact (places, products with 0 or 1) or one that IEEE 754 roun
 
 from collections.abc import Mapping
 
+import numpy as np
 import oneflow as flow
 
 from data.augment import Augment
@@ -53,23 +54,43 @@ def normalize(images: flow.Tensor, normalizer: Normalizer) -> flow.Tensor:
     return images * scale + shift
 
 
-def cut_out(images: flow.Tensor, middles: flow.Tensor, side: int) -> flow.Tensor:
-    """Return the images with a square of zeros around the middles (n, 2) int64."""
-    first = middles - side // 2
-    rows, columns = (
-        within(flow.arange(length, device=images.device), start, start + side)
-        for length, start in zip(images.shape[2:], (first[:, :1], first[:, 1:]), strict=True)
-    )
-    square = (rows.unsqueeze(2) * columns.unsqueeze(1)).unsqueeze(1)  # (n, 1, H, W)
-    return images.masked_fill(square > 0, 0.0)
+def find_inside(boxes: flow.Tensor, height: int, width: int) -> flow.Tensor:
+    """Return 1.0 inside the boxes (n, 4) int64 and 0.0 outside: (n, 1, H, W)."""
+    y, x = (flow.arange(side, device=boxes.device) for side in (height, width))
+    lines = within(y, boxes[:, 0:1], boxes[:, 1:2])
+    columns = within(x, boxes[:, 2:3], boxes[:, 3:4])
+    return (lines.unsqueeze(2) * columns.unsqueeze(1)).unsqueeze(1)
+
+
+def erase_boxes(images: flow.Tensor, boxes: flow.Tensor) -> flow.Tensor:
+    """Return the images with zeros in the boxes (n, 4) int64."""
+    return images.masked_fill(find_inside(boxes, *images.shape[2:]) > 0, 0.0)
 
 
 def augment_images(
     images: flow.Tensor, draws: Mapping[str, flow.Tensor], augment: Augment, normalizer: Normalizer
 ) -> flow.Tensor:
-    """Return the batch as the model gets it: uint8 (n, 3, H, W) becomes float32."""
+    """Return single images as the model gets them: uint8 (n, 3, H, W) becomes float32."""
     floats = images.to(flow.float32)
     if "crop" in draws or "flip" in draws:
         floats = crop_and_flip(floats, draws, augment.crop_padding)
     floats = normalize(floats, normalizer)
-    return cut_out(floats, draws["cutout"], augment.cutout) if "cutout" in draws else floats
+    for kind in ("cutout", "erasing"):
+        if kind in draws:
+            floats = erase_boxes(floats, draws[kind])
+    return floats
+
+
+def mix_images(images: flow.Tensor, mixed: Mapping[str, flow.Tensor]) -> flow.Tensor:
+    """Return m mixed images of k (k, 3, H, W); `mixed` as for `data.mixing.mix_images`."""
+    own, others = (flow.index_select(images, 0, mixed[name]) for name in ("own", "other"))
+    if "box" in mixed:
+        return flow.where(find_inside(mixed["box"], *images.shape[2:]) > 0, others, own)
+    share = mixed["share"].reshape(-1, 1, 1, 1)
+    return own * share + others * (1 - share)
+
+
+def send(array: np.ndarray, device: str) -> flow.Tensor:
+    """Return draws as a tensor on the device: shares as they are, everything else as int64."""
+    is_share = array.dtype == np.float32
+    return flow.tensor(array if is_share else array.astype(np.int64), device=device)

@@ -1,19 +1,37 @@
 """Batches from memory: each one is a function of (seed, epoch, step) and of nothing else."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import oneflow as flow
 
 from data import device as on_device
-from data.augment import Draws, draw_augment, read_augment, take_rows
+from data.augment import MIXED, Draws, draw_augment, read_augment, take_rows
 from data.dataset import Split
-from data.pixels import Normalizer, crop_images, cut_out, flip_images
+from data.mixing import mix_images, mix_labels, pair_up
+from data.operations import apply_operations
+from data.pixels import Normalizer, crop_images, erase_boxes, flip_images
 from data.prefetch import prefetch
 from data.split import check_count
 
-Arrays = tuple[np.ndarray, np.ndarray, Draws]  # images, labels, and the draws still to be applied
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch as far as numpy makes it.
+
+    Attributes:
+        images: float32 and done; or uint8, for a device that does the rest.
+        labels: of the whole batch, (n,) int64 or (n, classes) float32.
+        draws: what the device has still to do to these images.
+        mixed: and then: `own` and `other` say which of the images are mixed, MIXED how.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    draws: Draws
+    mixed: Draws
 
 
 class BatchLoader:
@@ -22,8 +40,8 @@ class BatchLoader:
     Because nothing is remembered from one batch to the next, a run that was stopped after step k
     continues with `epoch(e, start_step=k)` and sees, bit for bit, the batches it would have seen.
 
-    Pixels v in 0..255 become (v / 255 - mean) / std, channel by channel, after crop and flip and
-    before cutout.
+    The order is: crop, flip, the policy's operations; pixels v in 0..255 become (v / 255 - mean) /
+    std, channel by channel; cutout, random erasing; mixup or CutMix.
 
     Args:
         split: images and labels.
@@ -34,9 +52,11 @@ class BatchLoader:
         augment: the `dataset.augment` node; None: images as they are.
         shuffle: a new order in each epoch; otherwise the order of the split.
         device: where the batches go. On "cpu" numpy augments them; any other gets the bytes and
-            augments them itself, to the same bits.
-        ahead: batches that a thread prepares in advance; 0: no thread. OneFlow computes later than
-            it is told to, so that a batch is prepared during the step before it in either case.
+            augments them itself, to the same bits, all but a policy's operations.
+        classes: of the data set; mixup and CutMix need to know.
+        ahead: batches that a thread prepares in advance; 0: no thread; None: 1 for a policy, which
+            takes long, and else 0: OneFlow computes later than it is told to, so that a batch is
+            prepared during the step before it in either case.
         part: which images of a batch of n are wanted here, as part(n); None: all.
 
     Raises:
@@ -53,7 +73,8 @@ class BatchLoader:
         augment: Mapping[str, Any] | None = None,
         shuffle: bool = False,
         device: str = "cpu",
-        ahead: int = 0,
+        classes: int | None = None,
+        ahead: int | None = None,
         part: Callable[[int], slice] | None = None,
     ) -> None:
         self.split = split
@@ -63,7 +84,8 @@ class BatchLoader:
         self.shuffle = shuffle
         self.device = device
         self.in_numpy = device == "cpu"  # where the images are augmented
-        self.ahead = ahead
+        self.classes = classes
+        self.ahead = int(self.augment.policy is not None) if ahead is None else ahead
         self.part = part or slice
         self.normalizer = Normalizer(mean, std, int(np.prod(split.images.shape[2:])))
 
@@ -77,59 +99,81 @@ class BatchLoader:
         """Yield (images, labels) of the steps `start_step`, `start_step` + 1, ... of an epoch.
 
         Images are (m, 3, 32, 32) float32: all n of a batch, or the `part` that is wanted. Labels
-        are those of the whole batch, (n,) int64. Both are on the device.
+        are those of the whole batch: (n,) int64, or with mixup or CutMix (n, classes) float32, the
+        share of each class. Both are on the device.
         """
         order = np.arange(len(self.split.labels))
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
 
-        def prepare(step: int) -> Arrays:
+        def prepare(step: int) -> Prepared:
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]
-            mine = self.part(len(rows))
-            draws = take_rows(self._draw(len(rows), epoch, step), mine)
-            images, _, left = self._prepare(rows[mine], draws)
-            return images, self.split.labels[rows], left
+            return self._prepare(rows, self._draw(len(rows), epoch, step))
 
-        for arrays in prefetch(prepare, range(start_step, len(self)), self.ahead):
-            yield self._hand_over(*arrays)
+        for prepared in prefetch(prepare, range(start_step, len(self)), self.ahead):
+            yield self._hand_over(prepared)
 
     def _draw(self, n: int, epoch: int, step: int) -> Draws:
         """Draw the random numbers of a whole batch of n images."""
         shape = (n, *self.split.images.shape[2:])
         return draw_augment(self.augment, shape, self.seed, epoch, step)
 
-    def _prepare(self, rows: np.ndarray, draws: Draws) -> Arrays:
-        """Take the images `rows` of the split and do what numpy does: the work of the thread.
+    def _prepare(self, rows: np.ndarray, draws: Draws) -> Prepared:
+        """Make what numpy makes of a batch, the work of the thread: OneFlow sees one thread only.
 
-        `draws` are those of these rows. OneFlow is not called, so that it sees one thread only.
+        Args:
+            rows: of the split, those of the whole batch.
+            draws: as `_draw` has them.
         """
         labels = self.split.labels[rows]
+        part = self.part(len(rows))
+        wanted = np.arange(len(rows))[part]
+        mixed = take_rows({kind: draws[kind] for kind in MIXED if kind in draws}, part)
+        if self.augment.mixes:
+            assert self.classes is not None
+            labels = mix_labels(labels, draws, self.classes)
+        if mixed:
+            wanted, mixed["own"], mixed["other"] = pair_up(wanted, mixed.pop("partner"))
+        single = {kind: draws[kind] for kind in draws if kind not in MIXED}
+        images, left = self._change_bytes(rows[wanted], take_rows(single, wanted))
         if not self.in_numpy:
-            return self.split.images[rows], labels, draws
+            return Prepared(images, labels, left, mixed)
+        floats = self.normalizer(images)
+        for boxes in left.values():
+            erase_boxes(floats, boxes)
+        return Prepared(mix_images(floats, mixed) if mixed else floats, labels, {}, {})
+
+    def _change_bytes(self, rows: np.ndarray, draws: Draws) -> tuple[np.ndarray, Draws]:
+        """Take the images `rows` of the split; return them and the draws that are still to apply.
+
+        A device crops and flips by itself, unless a policy comes next, whose operations are here.
+        """
+        if not (self.in_numpy or "operations" in draws):
+            return self.split.images[rows], draws
         if "crop" in draws:
             images = crop_images(self.split.images, rows, draws["crop"], self.augment.crop_padding)
         else:
             images = self.split.images[rows]
         if "flip" in draws:
             flip_images(images, draws["flip"])
-        floats = self.normalizer(images)
-        if "cutout" in draws:
-            cut_out(floats, draws["cutout"], self.augment.cutout)
-        return floats, labels, {}
+        if "operations" in draws:
+            apply_operations(images, draws["operations"], draws["strengths"])
+        return images, {kind: draws[kind] for kind in ("cutout", "erasing") if kind in draws}
 
-    def _hand_over(
-        self, images: np.ndarray, labels: np.ndarray, draws: Draws
-    ) -> tuple[flow.Tensor, flow.Tensor]:
-        """Make tensors on the device, and augment there what is bytes still.
+    def _hand_over(self, prepared: Prepared) -> tuple[flow.Tensor, flow.Tensor]:
+        """Make tensors on the device, and do there what is left to do.
 
         from_numpy shares memory and OneFlow computes later: the arrays are made anew for every
         batch and never written to again.
         """
-        here, classes = (flow.from_numpy(array).to(self.device) for array in (images, labels))
+        images, labels = (
+            flow.from_numpy(array).to(self.device) for array in (prepared.images, prepared.labels)
+        )
         if self.in_numpy:
-            return here, classes
-        drawn = {
-            name: flow.tensor(array.astype(np.int64), device=self.device)
-            for name, array in draws.items()
-        }
-        return on_device.augment_images(here, drawn, self.augment, self.normalizer), classes
+            return images, labels
+        draws, mixed = (
+            {kind: on_device.send(array, self.device) for kind, array in of.items()}
+            for of in (prepared.draws, prepared.mixed)
+        )
+        floats = on_device.augment_images(images, draws, self.augment, self.normalizer)
+        return on_device.mix_images(floats, mixed) if mixed else floats, labels

@@ -4,9 +4,6 @@ Crop and flip are those that He et al. (2016, arXiv:1512.03385, section 4.2) use
 of zeros on each side, a random 32 x 32 crop of that, and a mirror image half of the time. As is
 customary the zeros are put in before the normalization, so the border is black, not the mean color.
 
-Cutout (DeVries & Taylor 2017, arXiv:1708.04552) sets a square to zero after the normalization, as
-its authors' code does: the square has the mean color.
-
 Images are (n, 3, H, W), contiguous, with W a multiple of 8.
 """
 
@@ -40,7 +37,7 @@ def crop_images(
         images.size - size + 1, np.dtype((np.void, size)), images.data, strides=(1,)
     )
     cropped = everywhere[inside].view(np.uint8).reshape(len(rows), channels, height, width)
-    words = cropped.reshape(len(rows), channels, -1).view(np.uint64)
+    words = cropped.reshape(len(rows), channels, height * width).view(np.uint64)
     words &= _masks(padding, height, width)[down * (2 * padding + 1) + right, None]
     for i in np.flatnonzero(starts != inside):  # begins before the first image or ends after all
         border = ((0, 0), (padding, padding), (padding, padding))
@@ -107,15 +104,12 @@ class Normalizer:
         return flat.reshape(images.shape)
 
 
-def cut_out(images: np.ndarray, middles: np.ndarray, side: int) -> None:
-    """Set a square of each image to zero, in place; a part of it may lie outside of the image.
+def erase_boxes(images: np.ndarray, boxes: np.ndarray) -> None:
+    """Set the boxes (n, 4) of the images to zero, in place.
 
     Args:
         images: (n, 3, H, W) float32, normalized: zero is the mean color.
-        middles: (n, 2) row and column; the square goes from `side` // 2 pixels before it.
-        side: of the square, in pixels.
+        boxes: top, bottom, left, right of each image; as many lines as bottom - top.
     """
-    first = np.maximum(middles - side // 2, 0).tolist()
-    last = (middles - side // 2 + side).tolist()  # at least 1, as a middle is inside
-    for image, (top, left), (bottom, right) in zip(images, first, last, strict=True):
+    for image, (top, bottom, left, right) in zip(images, boxes.tolist(), strict=True):
         image[:, top:bottom, left:right].fill(0)

@@ -15,6 +15,7 @@ import oneflow as flow
 from oneflow import nn
 
 from engine.finite import Gate, total
+from engine.hits import count_hits
 
 TRAIN_STEP = "System-Train-TrainStep"  # counts updates: Adam, LAMB and Adagrad need their number
 LOSS_SCALE = "System-Train-DynamicLossScale-"
@@ -70,7 +71,7 @@ class StepGraph(nn.Graph):
         loss.backward()
         watch = flow.stack([loss, loss if self.amp else self.measure()])
         bad = 1 - flow.isfinite(watch).to(flow.int64).min().reshape(1)
-        correct = (logits.argmax(dim=1) == labels).float().sum()
+        correct = count_hits(logits.argmax(dim=1), labels).sum()
         return watch, correct, flow.maximum(closed, bad)
 
     def measure(self) -> flow.Tensor:

@@ -5,7 +5,8 @@ from typing import Protocol
 
 import oneflow as flow
 
-Batch = tuple[flow.Tensor, flow.Tensor]  # images (n, 3, 32, 32) float32, labels (n,) int64
+# images (n, 3, 32, 32) float32; labels (n,) int64, or in training (n, classes) float32
+Batch = tuple[flow.Tensor, flow.Tensor]
 
 
 class Loader(Protocol):

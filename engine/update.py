@@ -8,6 +8,7 @@ from oneflow import nn
 from engine import ranks
 from engine.finite import add_up, build_guard, measure_gradient
 from engine.graph import GraphUpdate
+from engine.hits import count_hits
 
 
 class EagerUpdate:
@@ -39,7 +40,8 @@ class EagerUpdate:
     def __call__(
         self, images: flow.Tensor, labels: flow.Tensor
     ) -> tuple[flow.Tensor, flow.Tensor, bool]:
-        """Make the update of a batch: this rank's images (m, 3, 32, 32), all labels (n,).
+        """Make the update of a batch: this rank's images (m, 3, 32, 32), all labels, (n,) or
+        (n, classes).
 
         Returns:
             (2,): mean loss, and a number that is finite if the gradient is; hits (); and whether
@@ -50,7 +52,7 @@ class EagerUpdate:
         loss = ranks.weigh(self.criterion(logits, own), len(labels))
         loss.backward()
         guesses = logits.detach().argmax(dim=1)
-        hits = add_up((guesses == own).float())  # queued before anybody waits
+        hits = add_up(count_hits(guesses, own))  # queued before anybody waits
         loss, correct = ranks.add_gradients(self.model, loss.detach(), hits, len(labels))
         watch = flow.stack([loss, measure_gradient(self.model, self.clip_grad_norm)])
         sound = self.guard.step(watch)

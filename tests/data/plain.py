@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from data import Split
+from data import Split, policies
+from data.operations import NAMES
+from tests.data import plain_operations
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -37,38 +39,118 @@ def normalize(image, mean=MEAN, std=STD):
     return out
 
 
-def cutout(image, row, column, side):
+def erase(image, top, bottom, left, right):
     out = image.copy()
     for y in range(32):
         for x in range(32):
-            if 0 <= y - (row - side // 2) < side and 0 <= x - (column - side // 2) < side:
+            if top <= y < bottom and left <= x < right:
                 out[:, y, x] = 0
     return out
 
 
-def batches(split, batch_size, augment, seed, epoch, shuffle):
+def square(middle, side):
+    """The box of `side` pixels around a middle, of which a part may lie outside."""
+    row, column = (int(place) - side // 2 for place in middle)
+    return row, row + side, column, column + side
+
+
+def mix(image, other, share):
+    return image * np.float32(share) + other * (np.float32(1) - np.float32(share))
+
+
+def paste(image, other, top, bottom, left, right):
+    out = image.copy()
+    for y in range(32):
+        for x in range(32):
+            if top <= y < bottom and left <= x < right:
+                out[:, y, x] = other[:, y, x]
+    return out
+
+
+def batches(split, batch_size, augment, seed, epoch, shuffle, classes=100):
     """The batches of an epoch as (images, labels), with random numbers of their own."""
     order = np.arange(len(split.labels))
     if shuffle:
         np.random.default_rng([seed, epoch]).shuffle(order)
     for step in range(-(-len(order) // batch_size)):
         rows = order[step * batch_size : (step + 1) * batch_size]
-        yield augmented(split.images[rows], augment, (seed, epoch, step)), split.labels[rows]
+        images = augmented(split.images[rows], augment, (seed, epoch, step))
+        yield mixed(images, split.labels[rows], augment, (seed, epoch, step), classes)
 
 
 def augmented(images, augment, where):
+    """Single images: cropped, mirrored, recolored, normalized, cut out, erased."""
     n = len(images)
     padding, side = augment.get("crop_padding", 0), augment.get("cutout")
     rng = np.random.default_rng([*where, 0x617567])
     down, right = rng.integers(0, 2 * padding + 1, (2, n)) if padding else np.zeros((2, n), int)
     numbers = rng.random(n) if augment.get("flip") else np.ones(n)
+    operations, strengths = draw_operations(augment, n, where)
     middles = np.random.default_rng([*where, 0x637574]).integers(0, 32, (n, 2))
+    boxes = draw_erasing(augment.get("random_erasing") or 0, n, where)
     out = []
     for i, image in enumerate(images):
         image = crop(image, padding, down[i], right[i]) if padding else image
-        image = normalize(flip(image) if numbers[i] < 0.5 else image)
-        out.append(cutout(image, *middles[i], side) if side else image)
+        image = flip(image) if numbers[i] < 0.5 else image
+        for number, strength in zip(operations[i], strengths[i], strict=True):
+            image = plain_operations.OPERATIONS[NAMES[number]](image, strength)
+        image = normalize(image)
+        image = erase(image, *square(middles[i], side)) if side else image
+        out.append(erase(image, *boxes[i]))
     return np.stack(out)
+
+
+def draw_operations(augment, n, where):
+    """What a policy draws is another test's; here is only which numbers it gets."""
+    if augment.get("policy") is None:
+        return np.zeros((n, 0), int), np.zeros((n, 0))
+    rng = np.random.default_rng([*where, 0x706F6C])
+    count, magnitude = augment.get("randaugment_n", 2), augment.get("randaugment_m", 14)
+    return policies.draw_operations(augment["policy"], n, rng, count, magnitude)
+
+
+def draw_erasing(probability, n, where):
+    rng = np.random.default_rng([*where, 0x657261])
+    chosen = rng.random(n) < probability
+    areas = 1024 * (0.02 + (0.4 - 0.02) * rng.random((n, 10)))
+    aspects = 0.3 + (1 / 0.3 - 0.3) * rng.random((n, 10))
+    places = rng.random((2, n))
+    boxes = []
+    for i in range(n):
+        box = (0, 0, 0, 0)
+        for area, aspect in zip(areas[i], aspects[i], strict=True):
+            height, width = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+            if chosen[i] and height < 32 and width < 32:
+                top = int(places[0, i] * (32 - height + 1))
+                left = int(places[1, i] * (32 - width + 1))
+                box = (top, top + height, left, left + width)
+                break
+        boxes.append(box)
+    return boxes
+
+
+def mixed(images, labels, augment, where, classes):
+    """Images and labels after mixup or CutMix."""
+    mixup, cutmix = augment.get("mixup"), augment.get("cutmix")
+    if not (mixup or cutmix):
+        return images, labels
+    n, targets = len(labels), np.eye(classes, dtype=np.float32)[labels]
+    rng = np.random.default_rng([*where, 0x6D6978])
+    cuts = bool(cutmix) and rng.random() < augment.get("cutmix_prob", 0.5)
+    if not (cuts or mixup):
+        return images, targets
+    share = rng.beta(cutmix, cutmix) if cuts else rng.beta(mixup, mixup)
+    partners = rng.permutation(n)
+    pairs = list(zip(images, images[partners], strict=True))
+    if cuts:
+        row, column = rng.integers(0, 32, 2)
+        half = int(32 * (1 - share) ** 0.5) // 2
+        box = (row - half, row + half, column - half, column + half)
+        out = [paste(image, other, *box) for image, other in pairs]
+        share = 1 - sum(paste(np.zeros((1, 32, 32)), np.ones((1, 32, 32)), *box).ravel()) / 1024
+    else:
+        out = [mix(image, other, share) for image, other in pairs]
+    return np.stack(out), mix(targets, targets[partners], share)
 
 
 def bits(array):

@@ -1,0 +1,118 @@
+"""AutoAugment, RandAugment and TrivialAugment: image operations drawn at random.
+
+All three draw up to n operations per image, each with a strength; they differ in how.
+
+- AutoAugment (Cubuk et al. 2018, arXiv:1805.09501): one of the 25 pairs that the authors' search
+  found for CIFAR-10 (their table 7); each half of a pair has its own probability and level.
+- RandAugment (Cubuk et al. 2019, arXiv:1909.13719): n of 14 operations, all at magnitude m of 30.
+- TrivialAugment (Müller & Hutter 2021, arXiv:2103.10158): one of the same 14, at a magnitude drawn
+  from 0 to 30, over wider ranges ("wide").
+"""
+
+import numpy as np
+
+from data.operations import NAMES
+
+POLICIES = ("autoaugment", "randaugment", "trivialaugment")
+MAGNITUDES = 30  # magnitude m is m / 30 of an operation's range
+
+# (operation, probability, level of 0 to 9) twice; None: the operation has no strength.
+AUTOAUGMENT: tuple[tuple[tuple[str, float, int | None], ...], ...] = (
+    (("invert", 0.1, None), ("contrast", 0.2, 6)),
+    (("rotate", 0.7, 2), ("translate_x", 0.3, 9)),
+    (("sharpness", 0.8, 1), ("sharpness", 0.9, 3)),
+    (("shear_y", 0.5, 8), ("translate_y", 0.7, 9)),
+    (("autocontrast", 0.5, None), ("equalize", 0.9, None)),
+    (("shear_y", 0.2, 7), ("posterize", 0.3, 7)),
+    (("color", 0.4, 3), ("brightness", 0.6, 7)),
+    (("sharpness", 0.3, 9), ("brightness", 0.7, 9)),
+    (("equalize", 0.6, None), ("equalize", 0.5, None)),
+    (("contrast", 0.6, 7), ("sharpness", 0.6, 5)),
+    (("color", 0.7, 7), ("translate_x", 0.5, 8)),
+    (("equalize", 0.3, None), ("autocontrast", 0.4, None)),
+    (("translate_y", 0.4, 3), ("sharpness", 0.2, 6)),
+    (("brightness", 0.9, 6), ("color", 0.2, 8)),
+    (("solarize", 0.5, 2), ("invert", 0.0, None)),
+    (("equalize", 0.2, None), ("autocontrast", 0.6, None)),
+    (("equalize", 0.2, None), ("equalize", 0.6, None)),
+    (("color", 0.9, 9), ("equalize", 0.6, None)),
+    (("autocontrast", 0.8, None), ("solarize", 0.2, 8)),
+    (("brightness", 0.1, 3), ("color", 0.7, 0)),
+    (("solarize", 0.4, 5), ("autocontrast", 0.9, None)),
+    (("translate_y", 0.9, 9), ("translate_y", 0.7, 9)),
+    (("autocontrast", 0.9, None), ("solarize", 0.8, 3)),
+    (("equalize", 0.8, None), ("invert", 0.1, None)),
+    (("translate_y", 0.7, 9), ("autocontrast", 0.9, None)),
+)
+
+
+_NUMBERS = np.array([[NAMES.index(half[0]) for half in pair] for pair in AUTOAUGMENT])  # (25, 2)
+_ODDS = np.array([[half[1] for half in pair] for pair in AUTOAUGMENT])
+_LEVELS = np.array([[half[2] or 0 for half in pair] for pair in AUTOAUGMENT])
+DRAWN = len(NAMES) - 1  # the first 14: AutoAugment alone inverts
+SIGNED = NAMES[1:10]  # half of the strengths are negative
+
+# Strength at the end of the range. The papers' 150 pixels are of an image of 331.
+PAPER = dict.fromkeys(("shear_x", "shear_y"), 0.3)
+PAPER |= dict.fromkeys(("translate_x", "translate_y"), 150 / 331 * 32) | {"rotate": 30.0}
+PAPER |= dict.fromkeys(("brightness", "color", "contrast", "sharpness"), 0.9)
+PAPER |= {"posterize": 4.0, "solarize": 0.0}
+WIDE = dict.fromkeys(("shear_x", "shear_y"), 0.99)
+WIDE |= dict.fromkeys(("translate_x", "translate_y"), 32.0) | {"rotate": 135.0}
+WIDE |= dict.fromkeys(("brightness", "color", "contrast", "sharpness"), 0.99)
+WIDE |= {"posterize": 2.0, "solarize": 0.0}
+START = {"posterize": 8.0, "solarize": 255.0}  # strength at magnitude 0; 0 for the others
+
+
+def measure_strength(
+    operations: np.ndarray, share: np.ndarray, signs: np.ndarray, ends: dict[str, float]
+) -> np.ndarray:
+    """Return the strength of each operation, in its own unit.
+
+    Args:
+        operations: numbers of operations, of any shape.
+        share: of the range, from 0 to 1.
+        signs: -1 or 1; for the operations in SIGNED.
+        ends: PAPER or WIDE.
+
+    >>> rotate, posterize = NAMES.index("rotate"), NAMES.index("posterize")
+    >>> measure_strength(np.array([rotate, posterize]), 0.4, np.array([-1, -1]), PAPER)
+    array([-12.,   6.])
+    """
+    start, end = (np.array([of.get(name, 0.0) for name in NAMES]) for of in (START, ends))
+    strength = start[operations] + share * (end - start)[operations]
+    whole = np.array([name.startswith(("translate", "posterize")) for name in NAMES])
+    signed = np.array([name in SIGNED for name in NAMES])
+    # translations are cut to whole pixels, bits are rounded
+    cut = np.where(signed[operations], np.floor(strength), np.round(strength))
+    strength = np.where(whole[operations], cut, strength)
+    return strength * np.where(signed[operations], signs, 1)
+
+
+def draw_operations(
+    policy: str, n: int, rng: np.random.Generator, count: int, magnitude: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw what is done to each of n images.
+
+    Args:
+        policy: one of POLICIES.
+        n: images.
+        rng: where the numbers come from.
+        count: operations per image, of RandAugment.
+        magnitude: of RandAugment, from 0 to 30.
+
+    Returns:
+        operations (n, k), numbers of OPERATIONS, and their strengths (n, k), float64.
+    """
+    count = {"autoaugment": 2, "randaugment": count, "trivialaugment": 1}[policy]
+    signs = 2 * rng.integers(0, 2, size=(n, count)) - 1
+    if policy == "randaugment":
+        operations = rng.integers(0, DRAWN, size=(n, count))
+        return operations, measure_strength(operations, magnitude / MAGNITUDES, signs, PAPER)
+    if policy == "trivialaugment":
+        operations = rng.integers(0, DRAWN, size=(n, count))
+        share = rng.integers(0, MAGNITUDES + 1, size=(n, count)) / MAGNITUDES
+        return operations, measure_strength(operations, share, signs, WIDE)
+    pairs = rng.integers(0, len(AUTOAUGMENT), size=n)
+    operations = np.where(rng.random((n, 2)) < _ODDS[pairs], _NUMBERS[pairs], 0)
+    return operations, measure_strength(operations, _LEVELS[pairs] / 9, signs, PAPER)

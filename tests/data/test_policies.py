@@ -1,0 +1,166 @@
+"""The image operations against plain ones, and what the three policies draw."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from data.operations import NAMES, OPERATIONS, apply_operations
+from data.policies import AUTOAUGMENT, PAPER, SIGNED, WIDE, draw_operations, measure_strength
+from data.synthetic import build_synthetic
+from tests.data import plain_operations
+from tests.data.plain import draw_split
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Noise, drawn shapes, one color, and one channel of one value."""
+    shapes = build_synthetic(train_size=6, val_size=0, test_size=1).train.images
+    flat = np.full((1, 3, 32, 32), 77, np.uint8)
+    half = shapes[:1].copy()
+    half[:, 1] = 200
+    return np.concatenate([draw_split(3).images, shapes, flat, half])
+
+
+STRENGTHS = dict.fromkeys(SIGNED, (0.31, -0.31, 0.9, -0.9, 0.99, -0.99, 0.0))
+STRENGTHS |= dict.fromkeys(("translate_x", "translate_y"), (1.0, -1.0, 14.0, -14.0, 31.0, 32.0))
+STRENGTHS |= {"rotate": (12.0, -30.0, 90.0, 134.0, -133.0, 0.0)}
+STRENGTHS |= {"posterize": (8.0, 7.0, 4.0, 2.0), "solarize": (255.0, 170.5, 128.0, 1.0, 0.0)}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_equal_the_plain_ones(name, images):
+    number = NAMES.index(name)
+    for strength in STRENGTHS.get(name, (0.0,)):
+        found = images.copy()
+        shape = (len(images), 1)
+        apply_operations(found, np.full(shape, number), np.full(shape, strength))
+        for before, after in zip(images, found, strict=True):
+            expected = plain_operations.OPERATIONS[name](before, strength)
+            wrong = (after != expected).any(axis=0).sum()
+            # Pillow rotates in fixed point: a place on the border of two pixels may go to either.
+            assert wrong <= (2 if name == "rotate" else 0), f"{name} {strength}"
+
+
+PILLOWS = {
+    "brightness": lambda image, s: ImageEnhance.Brightness(image).enhance(1 + s),
+    "color": lambda image, s: ImageEnhance.Color(image).enhance(1 + s),
+    "contrast": lambda image, s: ImageEnhance.Contrast(image).enhance(1 + s),
+    "sharpness": lambda image, s: ImageEnhance.Sharpness(image).enhance(1 + s),
+    "posterize": lambda image, s: ImageOps.posterize(image, int(s)),
+    "solarize": lambda image, s: ImageOps.solarize(image, s),
+    "autocontrast": lambda image, s: ImageOps.autocontrast(image),
+    "equalize": lambda image, s: ImageOps.equalize(image),
+    "invert": lambda image, s: ImageOps.invert(image),
+}
+
+
+@pytest.mark.parametrize("name", PILLOWS)
+def test_operations_in_numpy_make_pillows_bytes(name, images):
+    strengths = np.resize(STRENGTHS.get(name, (0.0,)), len(images))
+    found = OPERATIONS[name](images.copy(), strengths)
+    for before, after, strength in zip(images, found, strengths.tolist(), strict=True):
+        image = Image.fromarray(np.ascontiguousarray(before.transpose(1, 2, 0)))
+        expected = np.asarray(PILLOWS[name](image, strength)).transpose(2, 0, 1)
+        np.testing.assert_array_equal(after, expected)
+
+
+def test_operations_follow_each_other_and_images_keep_their_own():
+    images = draw_split(3).images
+    found = images.copy()
+    invert, solarize = NAMES.index("invert"), NAMES.index("solarize")
+    operations = np.array([[invert, solarize], [0, 0], [solarize, invert]])
+    apply_operations(found, operations, np.full((3, 2), 100.0))
+    one = np.where(255 - images[0] < 100, 255 - images[0], images[0])
+    np.testing.assert_array_equal(found[0], one)
+    np.testing.assert_array_equal(found[1], images[1])
+    np.testing.assert_array_equal(
+        found[2], 255 - np.where(images[2] < 100, images[2], 255 - images[2])
+    )
+
+
+ENDS = [
+    # operation, magnitude of 30, with the sign -1: in the papers' range, in the wide one
+    ("shear_x", 30, -0.3, -0.99),
+    ("shear_y", 15, -0.15, -0.495),
+    ("translate_x", 30, -14, -32),  # 150 pixels of 331 are 14.5 of 32
+    ("translate_y", 1, 0, -1),
+    ("rotate", 30, -30, -135),
+    ("rotate", 0, 0, 0),
+    ("color", 10, -0.3, -0.33),
+    ("sharpness", 30, -0.9, -0.99),
+    ("posterize", 0, 8, 8),
+    ("posterize", 14, 6, 5),
+    ("posterize", 30, 4, 2),
+    ("solarize", 0, 255, 255),
+    ("solarize", 14, 136, 136),
+    ("solarize", 30, 0, 0),
+    ("identity", 30, 0, 0),
+    ("equalize", 30, 0, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "magnitude", "paper", "wide"), ENDS)
+def test_strengths(name, magnitude, paper, wide):
+    for ends, expected in ((PAPER, paper), (WIDE, wide)):
+        operation = np.array(NAMES.index(name))
+        found = measure_strength(operation, magnitude / 30, np.array(-1), ends)
+        assert found == pytest.approx(expected)
+
+
+def draw(policy, n=100_000, count=2, magnitude=14, seed=0):
+    return draw_operations(policy, n, np.random.default_rng(seed), count, magnitude)
+
+
+def test_randaugment_draws_from_fourteen_at_one_magnitude():
+    operations, strengths = draw("randaugment", count=3)
+    assert operations.shape == strengths.shape == (100_000, 3)
+    counts = np.bincount(operations.ravel(), minlength=15)
+    assert counts[14] == 0  # no invert
+    assert np.abs(counts[:14] / 300_000 - 1 / 14).max() < 0.002  # deviation 0.0005
+    rotations = strengths[operations == NAMES.index("rotate")]
+    assert set(np.round(rotations, 9)) == {-14.0, 14.0}
+    assert abs((rotations > 0).mean() - 0.5) < 0.015
+    assert set(strengths[operations == NAMES.index("solarize")]) == {136.0}
+
+
+def test_trivialaugment_draws_one_at_any_magnitude():
+    operations, strengths = draw("trivialaugment")
+    assert operations.shape == (100_000, 1)
+    assert np.abs(np.bincount(operations.ravel()) / 100_000 - 1 / 14).max() < 0.004
+    rotations = strengths[operations == NAMES.index("rotate")]
+    assert len(set(np.round(rotations, 6))) == 61  # 31 magnitudes, 30 of them with two signs
+    assert rotations.min() == -135 and rotations.max() == 135
+    assert set(strengths[operations == NAMES.index("posterize")]) == set(range(2, 9))
+
+
+def test_autoaugment_draws_its_pairs_with_their_probabilities():
+    operations, strengths = draw("autoaugment")
+    assert operations.shape == (100_000, 2)
+    for place in (0, 1):
+        expected = np.zeros(15)
+        for pair in AUTOAUGMENT:
+            name, odds, _ = pair[place]
+            expected[NAMES.index(name)] += odds / 25
+            expected[0] += (1 - odds) / 25
+        found = np.bincount(operations[:, place], minlength=15) / 100_000
+        assert np.abs(found - expected).max() < 0.008  # deviation 0.0016
+    # translate_x at levels 8 and 9 of 9: 12 and 14 pixels
+    assert set(strengths[operations == NAMES.index("translate_x")]) == {-14.0, -12.0, 12.0, 14.0}
+    # solarize at levels 2, 3, 5, 8
+    levels = {255 - 255 * level / 9 for level in (2, 3, 5, 8)}
+    assert set(np.round(strengths[operations == NAMES.index("solarize")], 6)) == {
+        round(level, 6) for level in levels
+    }
+
+
+def test_the_pairs_are_those_of_the_paper():
+    assert len(AUTOAUGMENT) == 25 and all(len(pair) == 2 for pair in AUTOAUGMENT)
+    halves = [half for pair in AUTOAUGMENT for half in pair]
+    names = [name for name, _, _ in halves]
+    assert {name: names.count(name) for name in set(names)} == {
+        "autocontrast": 7, "equalize": 9, "translate_y": 5, "sharpness": 5, "color": 5,
+        "solarize": 4, "brightness": 4, "invert": 3, "contrast": 2, "translate_x": 2,
+        "shear_y": 2, "rotate": 1, "posterize": 1,
+    }  # fmt: skip
+    assert sum(odds for _, odds, _ in halves) == pytest.approx(26.5)
+    assert sum(level for _, _, level in halves if level is not None) == 187
