@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import oneflow as flow
 from tensorboardX.summary import hparams
+from tensorboardX.summary import image as picture_summary
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -181,6 +183,10 @@ class Recorder:
         self.events.flush()
         log.info("epoch %6.2f  step %6d  lr %-8.3g  %s", epoch, step, rates[0], told)
         self.clock = time.perf_counter()  # an evaluation is no part of the training speed
+
+    def picture(self, tag: str, image: np.ndarray, step: int) -> None:
+        """Record a picture: (3, height, width) uint8."""
+        self.events.summary(picture_summary(tag, image), step, time.time())
 
     def sync(self) -> None:
         """Wait until all that was recorded is on the disk, as a checkpoint promises."""

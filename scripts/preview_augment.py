@@ -1,0 +1,129 @@
+"""See what augmentation does to images before a net does.
+
+    python -m scripts.preview_augment dataset=synthetic
+    python -m scripts.preview_augment dataset.augment.cutout=16 dataset.augment.mixup=1
+
+Without a `dataset.augment` key on the command line every kind has a row of its own. The images are
+the first of the training split, unshuffled, in the batch that the run's loader makes of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from scripts.command_line import run_command
+
+if TYPE_CHECKING:
+    from data import Dataset
+
+# Each kind alone and in a usual strength; what is drawn by chance happens to every image or batch.
+GALLERY: tuple[dict[str, Any], ...] = (
+    {},
+    {"crop_padding": 4},
+    {"flip": True},
+    {"policy": "autoaugment"},
+    {"policy": "randaugment", "randaugment_n": 2, "randaugment_m": 14},
+    {"policy": "trivialaugment"},
+    {"cutout": 16},
+    {"random_erasing": 1.0},
+    {"mixup": 1.0},
+    {"cutmix": 1.0, "cutmix_prob": 1.0},
+)
+SCALE, GAP = 2, 6  # a pixel of an image is 2 x 2 of the picture
+LABELS, FONT = 178, 14  # width of the text at the left, its size
+
+
+def preview_augment(config: DictConfig) -> None:
+    """Write the picture that `config.preview_augment` asks for.
+
+    Raises:
+        ValueError, OSError: a key's value cannot be used; the message is a sentence that names it.
+    """
+    import engine  # noqa: F401  (prepares the process for OneFlow)
+    from data import build_dataset
+    from data.augment import read_augment
+    from engine.settings import integer_from
+
+    settings = config.preview_augment
+    out = Path(str(settings.out))
+    if out.suffix != ".png":
+        raise ValueError(f"preview_augment.out={out} must end in .png.")
+    if not integer_from(1, 32)(settings.images):
+        raise ValueError(
+            f"preview_augment.images={settings.images!r} must be an integer from 1 to 32."
+        )
+    node = OmegaConf.to_container(config.dataset.augment or OmegaConf.create({}))
+    assert isinstance(node, dict)
+    read_augment({str(key): value for key, value in node.items()})
+    chosen = any("dataset.augment" in word for word in HydraConfig.get().overrides.task)
+    nodes = [{}, node] if chosen else list(GALLERY)
+    dataset = build_dataset(config.dataset)
+    rows = [make_row(dataset, row, config.seed, settings.images) for row in nodes]
+    draw(out, [title(row) for row in nodes], rows)
+    print(f"Written: {out}")
+
+
+def make_row(dataset: "Dataset", node: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
+    """The first training images under an augmentation: (n, 3, H, W) uint8."""
+    from data import BatchLoader, Split
+    from data.pictures import restore_pixels
+
+    few = Split(dataset.train.images[:count], dataset.train.labels[:count])
+    loader = BatchLoader(
+        few,
+        count,
+        dataset.mean,
+        dataset.std,
+        seed=seed,
+        augment=node,
+        classes=len(dataset.class_names),
+    )
+    images, _ = next(loader.epoch())
+    return restore_pixels(images.numpy(), loader.normalizer)
+
+
+def title(node: Mapping[str, Any]) -> list[str]:
+    """The lines of text beside a row: what is on.
+
+    >>> title({"crop_padding": 0, "flip": True, "cutout": 16, "mixup": None})
+    ['flip=true', 'cutout=16']
+    """
+    on = {key: value for key, value in node.items() if value not in (None, 0, False)}
+    return [f"{key}={str(on[key]).lower()}" for key in on] or ["as they are"]
+
+
+def draw(out: Path, titles: Sequence[Sequence[str]], rows: Sequence[np.ndarray]) -> None:
+    """Write the rows, each with its title at the left, to a png file."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    from data.pictures import tile_images
+
+    font: Any = ImageFont.load_default(FONT)
+    strips = []
+    for row in rows:
+        apart = np.pad(row, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=255)
+        strip = tile_images(apart, len(apart)).transpose(1, 2, 0)
+        strips.append(strip.repeat(SCALE, axis=0).repeat(SCALE, axis=1))
+    lines = [FONT * 5 // 4 * len(text) for text in titles]
+    heights = [max(len(strip), high) for strip, high in zip(strips, lines, strict=True)]
+    width = LABELS + strips[0].shape[1] + GAP
+    picture = Image.new("RGB", (width, sum(heights) + GAP * (len(rows) + 1)), "white")
+    top = GAP
+    for text, strip, height in zip(titles, strips, heights, strict=True):
+        picture.paste(Image.fromarray(strip), (LABELS, top))
+        ImageDraw.Draw(picture).multiline_text((GAP, top), "\n".join(text), "black", font)
+        top += height + GAP
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(out, optimize=True)
+    except OSError as error:
+        reason = f"{out.parent} is not a folder" if out.parent.is_file() else error.strerror
+        raise OSError(f"preview_augment.out={out} cannot be written: {reason}.") from error
+
+
+if __name__ == "__main__":
+    run_command(preview_augment, "preview_augment")
