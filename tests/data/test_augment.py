@@ -4,7 +4,7 @@ import numpy as np
 import oneflow as flow
 import pytest
 
-from data import device
+from data import boxes, device
 from data.augment import Augment, draw_augment, read_augment, take_rows
 from data.boxes import cut_boxes, draw_erasing
 from data.pixels import Normalizer, crop_images, erase_boxes, flip_images
@@ -82,6 +82,14 @@ def test_erased_rectangles_are_those_of_the_paper():
     assert abs(area.mean() - 0.2) < 0.01  # large and narrow ones do not fit: a little below 0.21
     assert 0.24 < aspect.min() < 0.3 and 3.33 < aspect.max() < 4.5
     assert abs((top / (32 - high)).mean() - 0.5) < 0.01  # anywhere
+
+
+def test_an_image_into_which_no_rectangle_fits_stays_whole(monkeypatch):
+    monkeypatch.setattr(boxes, "_ATTEMPTS", 1)
+    drawn = draw_erasing(1.0, 5_000, 32, 32, np.random.default_rng(0))
+    top, bottom, left, right = drawn.T
+    assert (bottom - top < 32).all() and (right - left < 32).all() and drawn.max() <= 32
+    assert 0.02 < (~drawn.any(axis=1)).mean() < 0.1
 
 
 @pytest.mark.parametrize(("probability", "erased"), [(1.0, 100), (1e-9, 0)])

@@ -21,13 +21,15 @@ pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
         {"crop_padding": 4},
         {"crop_padding": 32, "flip": True, "cutout": 63},
         {"crop_padding": 4, "flip": True, "cutout": 16},
+        {"random_erasing": 0.5, "mixup": 1.0},
+        {"crop_padding": 4, "flip": True, "cutmix": 1.0, "cutmix_prob": 1.0},
+        {"crop_padding": 4, "flip": True, "policy": "randaugment", "cutout": 8},
     ],
 )
 def test_batches_are_those_of_the_plain_version(augment, ahead):
     split = draw_split(300)
-    loader = BatchLoader(
-        split, 128, MEAN, STD, seed=3, augment=augment, shuffle=True, device="cuda", ahead=ahead
-    )
+    options = {"augment": augment, "shuffle": True, "classes": 100, "ahead": ahead}
+    loader = BatchLoader(split, 128, MEAN, STD, seed=3, device="cuda", **options)
     expected = plain.batches(split, 128, augment, seed=3, epoch=2, shuffle=True)
     for (images, labels), (its_images, its_labels) in zip(loader.epoch(2), expected, strict=True):
         assert images.device.type == labels.device.type == "cuda"
@@ -37,7 +39,8 @@ def test_batches_are_those_of_the_plain_version(augment, ahead):
 
 def test_an_epoch_of_cifars_size_is_that_of_the_cpu():
     split = draw_split(5_000)
-    options = {"augment": {"crop_padding": 4, "flip": True, "cutout": 8}, "shuffle": True}
+    options = {"augment": {"crop_padding": 4, "flip": True, "cutout": 8, "mixup": 1.0}}
+    options |= {"shuffle": True, "classes": 100}
     pairs = zip(
         BatchLoader(split, 512, MEAN, STD, device="cuda", **options).epoch(),
         BatchLoader(split, 512, MEAN, STD, device="cpu", **options).epoch(),
