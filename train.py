@@ -31,6 +31,7 @@ from scripts.report import (
     conclusion,
     how_to_continue,
     introduction,
+    record_images,
     summarize,
     versions,
 )
@@ -285,18 +286,6 @@ def run(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> float | N
             trainer.recorder.summary(hparam_settings(config), summary)
     log.info(conclusion(trainer, summary))
     return trainer.last.get("top1")
-
-
-def record_images(trainer: "Trainer") -> None:
-    """Show up to 32 images of a new run's first batch in TensorBoard, as the model sees them."""
-    from data import BatchLoader
-    from data.pictures import restore_pixels, tile_images
-
-    loader = trainer.train_loader
-    if trainer.step == trainer.first_step and isinstance(loader, BatchLoader):
-        images, _ = next(loader.epoch(*divmod(trainer.step, len(loader))))
-        pixels = restore_pixels(images[:32].numpy(), loader.normalizer)
-        trainer.recorder.picture("train/images", tile_images(pixels, columns=8), trainer.step)
 
 
 def hparam_settings(config: DictConfig) -> dict[str, Any]:

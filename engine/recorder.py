@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import oneflow as flow
 from tensorboardX.summary import hparams
-from tensorboardX.summary import image as picture_summary
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -186,7 +185,7 @@ class Recorder:
 
     def picture(self, tag: str, image: np.ndarray, step: int) -> None:
         """Record a picture: (3, height, width) uint8."""
-        self.events.summary(picture_summary(tag, image), step, time.time())
+        self.events.picture(tag, image, step, time.time())
 
     def sync(self) -> None:
         """Wait until all that was recorded is on the disk, as a checkpoint promises."""

@@ -21,6 +21,7 @@ from scripts.measure import Figure, Options
 # Each a module of scripts/benchmarks, with what it measures.
 SECTIONS = {
     "loader": "images per second, against flowvision in OneFlow's DataLoader",
+    "augment": "images per second under each augmentation",
     "trainer": "the Trainer's step against the bare step",
     "recorder": "recording every step against dropping it",
     "startup": "from the start of the process to the first step, by phase",

@@ -105,6 +105,18 @@ def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> 
     )
 
 
+def record_images(trainer: "Trainer") -> None:
+    """Show up to 32 images of a new run's first batch in TensorBoard, as the model sees them."""
+    from data import BatchLoader
+    from data.pictures import restore_pixels, tile_images
+
+    loader = trainer.train_loader
+    if trainer.step == trainer.first_step and isinstance(loader, BatchLoader):
+        images, _ = next(loader.epoch(*divmod(trainer.step, len(loader))))
+        pixels = restore_pixels(images[:32].numpy(), loader.normalizer)
+        trainer.recorder.picture("train/images", tile_images(pixels, columns=8), trainer.step)
+
+
 def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
     """What was reached and how to look at it, in the lines that the screen shows last."""
     folder = Path(os.path.relpath(trainer.recorder.folder))

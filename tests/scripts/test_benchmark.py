@@ -148,7 +148,7 @@ def test_sections_by_name(monkeypatch, capsys):
     assert run(monkeypatch)[0] == [name for name in benchmark.SECTIONS if name != "peers"]
     assert run(monkeypatch, "--torch-python", "p")[0] == list(benchmark.SECTIONS)
     for words, told in (
-        (("blass",), "unknown section 'blass': choose from loader, trainer"),
+        (("blass",), "unknown section 'blass': choose from loader, augment"),
         (("peers",), "the section peers needs --torch-python PYTHON"),
     ):
         with pytest.raises(SystemExit) as error:
