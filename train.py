@@ -25,17 +25,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from scripts.cadence import read_cadence, read_swa
 from scripts.command_line import run_command
 from scripts.report import (
-    GROUPS,
     check_rates,
-    choice,
     conclusion,
     how_to_continue,
+    hparam_settings,
     introduction,
     record_images,
     summarize,
     versions,
 )
-from scripts.resume import flatten, save_config
+from scripts.resume import save_config
 from scripts.start import Start, base_lrs, find_start
 from scripts.sweep_job import run_job
 
@@ -286,17 +285,6 @@ def run(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> float | N
             trainer.recorder.summary(hparam_settings(config), summary)
     log.info(conclusion(trainer, summary))
     return trainer.last.get("top1")
-
-
-def hparam_settings(config: DictConfig) -> dict[str, Any]:
-    """What the HParams tab shows of a config: the groups' names for their targets, and no nulls."""
-    settings = flatten(OmegaConf.to_container(config, resolve=True))
-    plain = {
-        key: value if isinstance(value, bool | int | float | str) else str(value)
-        for key, value in settings.items()
-        if value is not None and not key.endswith("_target_")
-    }
-    return plain | {group: choice(group, config) for group in GROUPS}
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from scripts.resume import flatten
 from scripts.start import plan_rates
 
 if TYPE_CHECKING:
@@ -103,6 +104,17 @@ def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> 
         f"scheduler={names['scheduler']}, base rate {config.optimizer.lr:g} | "
         f"{config.epochs} epochs of {horizon.steps_per_epoch} steps = {horizon.total_steps} steps"
     )
+
+
+def hparam_settings(config: DictConfig) -> dict[str, Any]:
+    """What the HParams tab shows of a config: the groups' names for their targets, and no nulls."""
+    settings = flatten(OmegaConf.to_container(config, resolve=True))
+    plain = {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in settings.items()
+        if value is not None and not key.endswith("_target_")
+    }
+    return plain | {group: choice(group, config) for group in GROUPS}
 
 
 def record_images(trainer: "Trainer") -> None:
