@@ -131,11 +131,13 @@ def find_recipes(names: list[str]) -> list[Recipe]:
 
 
 def tell_list(recipes: list[Recipe]) -> str:
-    """One line for each recipe, with the published figures of all its arms."""
-    lines = [f"{'recipe':<24}{'status':<10}published, %"]
+    """One line for each recipe, with the lowest and the highest figure of its arms."""
+    lines = [f"{'recipe':<24}{'status':<10}{'arms':>4}  published, %"]
     for recipe in recipes:
-        figures = ", ".join(tell_published(arm) for arm in recipe.arms)
-        lines.append(f"{recipe.name:<24}{recipe.status:<10}{figures}")
+        figures = [arm.published for arm in recipe.arms if arm.published is not None]
+        ends = dict.fromkeys(f"{end(figures):.2f}" for end in (min, max) if figures)
+        told = " to ".join(ends) or "none at hand"
+        lines.append(f"{recipe.name:<24}{recipe.status:<10}{len(recipe.arms):>4}  {told}")
     return "\n".join([*lines, "What to type for each arm: python -m scripts.recipes RECIPE"])
 
 
