@@ -20,11 +20,15 @@ args = $(value ARGS)
 
 help: ## say what there is to type
 	@echo 'Usage: make COMMAND [ARGS="..."]      make test ARGS="-k resume"'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' Makefile
 	@echo 'Settings: PY310=/path/to/python3.10 PYTHON=python3 LOGDIR=outputs PORT=8501'
 
 setup: $(READY) ## make the environment in .venv (the others do it too)
 	@echo 'Ready. Next: make train'
+
+doctor: ## say what is right on this machine, or what to type
+	@python=$(BIN)/python; "$$python" -c '' 2>/dev/null || python='$(PYTHON)'; \
+	"$$python" -m scripts.doctor $(args)
 
 train: $(READY) ## train; without ARGS: the 3-minute experiment=quickstart
 	@$(BIN)/python train.py $(or $(args),experiment=quickstart)
