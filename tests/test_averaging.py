@@ -27,6 +27,14 @@ def test_a_stopped_run_goes_on_with_the_same_means(train_here, whole, step):
     check_equal(whole(*BOTH), evidence(cut))
 
 
+def test_a_fork_begins_its_means_anew(train_here):
+    origin = train_here(*BOTH, "trainer.keep_last=9")
+    forked = train_here(f"fork={origin}", "fork_at=12", folder="fork")
+    state = json.loads((forked / "checkpoints/last/state.json").read_text())
+    counts = {name: mean["count"] for name, mean in state["averages"].items()}
+    assert counts == {"ema": 8, "swa": 3}  # after 13 to 20; after 13, 16 and 19
+
+
 def test_means_of_a_compiled_step_are_those_of_a_plain_one(train_here):
     words = (*BOTH, "max_steps=12")
     plain, compiled = (

@@ -28,15 +28,18 @@ HEAVY = {"sgdr_wrn_28_10", "swa_wrn_28_10"}
 
 
 @lru_cache
+def composed_once(*words):
+    return compose_config(*words, folder=ROOT / "nowhere")
+
+
 def composed(name, number):
-    words = RECIPES[name].arms[number].words
-    return compose_config(f"experiment={name}", *words, folder=ROOT / "nowhere")
+    return composed_once(f"experiment={name}", *RECIPES[name].arms[number].words).copy()
 
 
 @pytest.mark.parametrize(("name", "number"), ARMS)
 def test_every_arm_is_a_run(name, number):
     """Its keys are accepted; epochs of 5 steps are enough to build its schedule."""
-    config, arm = composed(name, number).copy(), RECIPES[name].arms[number]
+    config, arm = composed(name, number), RECIPES[name].arms[number]
     assert config.dataset.val_size == 0
     config.dataset.train_size = 5 * config.batch_size
     OmegaConf.resolve(config)
@@ -59,7 +62,7 @@ RATES = [
     ("super_convergence", 1, {0: 0.35, 999.9: 0.35, 1000: 0.035, 1400: 0.0035}),
     ("htd_preact_resnet50", 1, {0: 0.1, 81: 0.01, 122: 0.001}),
     ("swa_vgg16", 0, {0: 0.05, 80: 0.05, 145: 0.01, 161: 0.01, 299: 0.01}),
-    ("swa_vgg16", 1, {0: 0.05, 100: 0.05, 180: 0.0005, 199: 0.0005}),
+    ("swa_vgg16", 3, {0: 0.05, 100: 0.05, 180: 0.0005, 199: 0.0005}),
     ("swa_wrn_28_10", 0, {0: 0.1, 145: 0.05, 299: 0.05}),
     ("weiaicunzai", 0, {0: 0.0, 0.5: 0.05, 1: 0.1, 60: 0.02, 120: 0.004, 160: 0.0008}),
     ("mls_bench_resnet56", 1, {0: 0.001, 5: 0.1, 102.5: 0.05}),
@@ -102,12 +105,12 @@ def test_a_recipe_that_was_stopped_goes_on_and_is_not_compared(train_here, capsy
     assert "batch_size (2 for 128), dataset._target_" in told and " more." in told
 
 
-def finished(folder, *words, figure="test_top1", value=77.5, **summary):
+def finished(folder, *words, seed=0, figure="test_top1", value=77.5, **summary):
     """A run folder as a complete run of these words leaves it."""
     folder.mkdir(parents=True)
-    config = compose_config(*words, folder=folder)
-    config = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    config = OmegaConf.create(OmegaConf.to_container(composed_once(*words), resolve=True))
     config.pop("recipe", None)
+    config.seed = seed
     save_config(config, words, folder)
     told = {"status": "completed", "test_top1": 1.0, figure: value, "scheduler": "x"} | summary
     (folder / "summary.json").write_text(json.dumps(told))
@@ -132,8 +135,8 @@ def finished(folder, *words, figure="test_top1", value=77.5, **summary):
 )
 def test_check(words, values, told, tmp_path, capsys):
     for seed, value in enumerate(values):
-        run = ("experiment=cutout", f"seed={seed}", *words)
-        finished(tmp_path / "sweep" / str(seed), *run, value=value)
+        run = tmp_path / "sweep" / str(seed)
+        finished(run, "experiment=cutout", *words, seed=seed, value=value)
     code = check_folders([tmp_path / "sweep"])
     out = capsys.readouterr().out
     assert told in out
@@ -178,7 +181,7 @@ def test_lists():
     every = tell_list(find_recipes([]))
     assert all(f"{name} " in every for name in RECIPES)
     assert max(map(len, every.splitlines())) <= 80
-    assert "swa_vgg16               not run      2  72.55 to 74.27\n" in every
+    assert "swa_vgg16               not run      4  72.55 to 74.27\n" in every
     assert "rex_vgg16               not run      4  none at hand\n" in every
     assert "resnet9_fast            not run      1  75.47\n" in every
     told = tell_recipe(RECIPES["swa_vgg16"])
