@@ -83,11 +83,14 @@ def arrange(runs: Iterable[Run]) -> list[Condition]:
 
 
 def what_matters(run: Run) -> dict[str, Any]:
-    """The settings that decide what a run computes, but for its seed."""
+    """The settings that decide what a run computes, but for its seed.
+
+    Null is left out: it is what a key means that an older run's config does not have yet.
+    """
     return {
         key: value
         for key, value in run.settings.items()
-        if key not in NO_MATTER and not key.startswith(NO_MATTER_IN)
+        if value is not None and key not in NO_MATTER and not key.startswith(NO_MATTER_IN)
     }
 
 
