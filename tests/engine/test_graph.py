@@ -19,9 +19,22 @@ NAMES = [name for name in re.findall(r"^def (test_\w+)", TEXT, re.MULTILINE) if 
 
 
 def run_cases(*options: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", CASES]
-    result = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
-    return result.stdout + result.stderr
+    """What pytest tells of the cases. Where OneFlow kills the process, it goes on with the rest.
+
+    OneFlow's graphs do that now and then, whoever made them (docs/graph.md). A case that fails is
+    not repeated.
+    """
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", CASES, *options]
+    told = ""
+    for _ in range(5):
+        done = [
+            f"--deselect={case}" for case in re.findall(r"^(\S+::\S+) [A-Z]+ ", told, re.MULTILINE)
+        ]
+        result = subprocess.run([*command, *done], cwd=ROOT, capture_output=True, text=True)
+        told += result.stdout + result.stderr
+        if result.returncode >= 0:
+            break
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +43,7 @@ def told() -> str:
 
 
 def outcomes(told: str, name: str) -> set[str]:
-    return set(re.findall(rf"^(\w+) \S+::{name}(?:\[| - |$)", told, re.MULTILINE))
+    return set(re.findall(rf"^\S+::{name}(?:\[\S*\])? ([A-Z]+) ", told, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", NAMES)
