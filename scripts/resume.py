@@ -5,7 +5,7 @@ typed. So defaults, groups and `_target_`s work as they do for a new run.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ MAY_CHANGE = {
     "trainer.max_skipped",
 }
 # What a run did whose config is from before there was such a key.
-BEFORE = {"trainer.graph": False, "trainer.amp": False}
+BEFORE = {"trainer.graph": False, "trainer.amp": False, "trainer.swa_every": "1ep"}
 # What a fork must keep, since the state of the optimizer and the step mean nothing without it.
 MUST_STAY = ("model", "dataset", "optimizer", "batch_size")
 FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dataset.download"}
@@ -169,14 +169,21 @@ def check_same(config: DictConfig, origin: Origin, stays: Callable[[str], bool],
     Raises:
         ValueError: lists the keys, what the run has and what was asked for.
     """
-    has, asked = BEFORE | flatten(plain(origin.config)), flatten(plain(config))
     told = [
-        f"{key}: the run has {has.get(key, 'no such key')}, asked for {asked.get(key, 'none')}"
-        for key in sorted(has.keys() | asked.keys())
-        if stays(key) and has.get(key) != asked.get(key)
+        f"{key}: the run has {has}, asked for {asked}"
+        for key, has, asked in differences(origin.config, config)
+        if stays(key)
     ]
     if told:
         raise ValueError(f"{verb}={origin.folder} cannot change {'; '.join(told)}.")
+
+
+def differences(before: DictConfig, now: DictConfig) -> Iterator[tuple[str, Any, Any]]:
+    """The keys whose values differ, with the value of a run and the one that is asked for."""
+    has, asked = BEFORE | flatten(plain(before)), flatten(plain(now))
+    for key in sorted(has.keys() | asked.keys()):
+        if has.get(key) != asked.get(key):
+            yield key, has.get(key, "no such key"), asked.get(key, "none")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

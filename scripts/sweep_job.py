@@ -23,7 +23,7 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from scripts.resume import flatten, key_of, plain, quote
+from scripts.resume import differences, key_of, plain, quote
 from scripts.run_config import read_run_config
 from scripts.run_folder import read_summary
 from scripts.sweep_names import CHANGES_NO_RESULT
@@ -113,16 +113,15 @@ def check_same_job(config: DictConfig, folder: Path, must_be_sound: bool) -> Non
         ValueError: lists the keys, what the folder's run has and what was asked for.
     """
     try:
-        has = flatten(plain(read_run_config(folder)))
+        before = read_run_config(folder)
     except (ValueError, OSError):
         if must_be_sound:
             raise
         return  # its process was killed before it had begun
-    asked = flatten(plain(config))
     told = [
-        f"{key}: it has {has.get(key, 'no such key')}, asked for {asked.get(key, 'none')}"
-        for key in sorted(has.keys() | asked.keys())
-        if key not in CHANGES_NO_RESULT and has.get(key) != asked.get(key)
+        f"{key}: it has {has}, asked for {asked}"
+        for key, has, asked in differences(before, config)
+        if key not in CHANGES_NO_RESULT
     ]
     if told:
         raise ValueError(
