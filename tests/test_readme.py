@@ -27,6 +27,7 @@ ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("datasets/*.md")])
 PROGRAMS = {"train.py": "config", "scripts.preview": "preview"}
 PROGRAMS["scripts.lr_range_test"] = "lr_range_test"
+LAUNCHER = "oneflow.distributed.launch"
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -94,13 +95,14 @@ def is_python(line: str) -> bool:
 def program(line: str) -> tuple[str, list[str]]:
     """The program of a Python line, as PROGRAMS names it, and its arguments."""
     words = shlex.split(line)[1:]
+    if words[:2] == ["-m", LAUNCHER]:  # it starts the program that follows its own options
+        words = words[words.index("train.py") :]
     return (words[1], words[2:]) if words[0] == "-m" else (words[0], words[1:])
 
 
 PYTHON = [line for line in COMMANDS if is_python(line)]
-COMPOSED = [line for line in PYTHON if program(line)[0] in PROGRAMS and "-m scheduler" not in line]
-COMPOSED = [line for line in COMPOSED if " -m experiment" not in line]
 SWEEPS = [line for line in PYTHON if program(line)[1][:1] == ["-m"]]
+COMPOSED = [line for line in PYTHON if program(line)[0] in PROGRAMS and line not in SWEEPS]
 OTHERS = [line for line in PYTHON if program(line)[0] not in PROGRAMS]
 MAKE = [line for line in COMMANDS if line.startswith("make ")]
 DOCKER = [line for line in COMMANDS if line.startswith("docker run")]
