@@ -76,12 +76,14 @@ def train(config: DictConfig) -> float | None:
     check_settings(config)
     horizon = build_horizon(config)
 
+    from data.augment import read_augment
     from engine import ranks
     from engine.folder import FolderLock
     from engine.recorder import mark_interrupted
     from engine.runtime import choose_device
     from engine.signals import Interrupted, Interruption
 
+    read_augment(config.dataset.get("augment"))
     device = choose_device(config.device)
     ranks.check_device(device)
     folder = Path(HydraConfig.get().runtime.output_dir)

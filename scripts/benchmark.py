@@ -23,6 +23,7 @@ SECTIONS = {
     "loader": "images per second, against flowvision in OneFlow's DataLoader",
     "augment": "images per second under each augmentation",
     "trainer": "the Trainer's step against the bare step",
+    "graph": "a compiled step against an eager one",
     "recorder": "recording every step against dropping it",
     "startup": "from the start of the process to the first step, by phase",
     "memory": "of a plain run, by phase; growth over 5,000 steps",

@@ -44,9 +44,8 @@ def run_command(
         try:
             with launched.team():
                 return task(config)
-        except BrokenPipeError:  # as in `... | head`: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
+        except BrokenPipeError:
+            end_unread()
         except mistakes as error:
             sys.exit(f"error: {explain(error)}")
 
@@ -63,10 +62,18 @@ def run_command(
         sys.argv[1:] = add_sweep_settings(sys.argv[1:])
         with ended_sweep():
             main(run_job)()
+    except BrokenPipeError:
+        end_unread()
     except KeyboardInterrupt:
         sys.exit(130)
     except mistakes as error:
         sys.exit(f"error: {explain(error)}")
+
+
+def end_unread() -> None:
+    """End without a word: nobody reads on, as in `... | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def explain(error: Exception) -> str:

@@ -6,7 +6,9 @@ import signal
 import time
 
 import pytest
+from omegaconf import OmegaConf
 
+from scripts.resume import differences
 from tests.conftest import Run, train_in
 from tests.continuing import (
     FEW,
@@ -203,3 +205,20 @@ def test_a_target_of_the_run_folder_is_not_called_unseen(stopped, train_here):
         path.write_text(text + ("- model._target_=os.system\n" if name == "overrides" else ""))
     with pytest.raises(ValueError, match=r"model._target_='os.system' is refused"):
         train_here(f"resume={stopped}", folder="stopped")
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({}, []),
+        ({"graph": True}, [("trainer.graph", False, True)]),
+        ({"swa_every": "2ep"}, [("trainer.swa_every", "1ep", "2ep")]),
+        ({"ema_decay": 0.999}, [("trainer.ema_decay", "no such key", 0.999)]),
+    ],
+)
+def test_a_run_from_before_a_key_did_what_the_key_now_says_by_default(now, told):
+    before = OmegaConf.create({"seed": 0, "trainer": {"keep_last": 2}})
+    defaults = {"graph": False, "amp": False, "ema_decay": None, "swa_start": None}
+    trainer = {"keep_last": 2, "swa_every": "1ep"} | defaults | now
+    asked = OmegaConf.create({"seed": 0, "trainer": trainer})
+    assert list(differences(before, asked)) == told

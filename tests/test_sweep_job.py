@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from scripts import sweep_job, sweep_places
-from scripts.resume import differences, expand_arguments
+from scripts.resume import expand_arguments
 from scripts.sweep_job import find_job, read_record, run_job, spell, train_apart, wait_until_free
 from scripts.sweep_places import cores_of, environment_of, list_places, own_place
 from tests.conftest import TINY, compose_config
@@ -296,20 +296,3 @@ def test_a_job_trains_and_returns_the_objective(sweep, job_of, stand_in, monkeyp
     (sweep / "job/summary.json").write_text(json.dumps(summary))
     monkeypatch.setattr(sys, "executable", "/nowhere")  # nothing is started any more
     assert run_job(config) == 12.5
-
-
-@pytest.mark.parametrize(
-    ("now", "told"),
-    [
-        ({}, []),
-        ({"graph": True}, [("trainer.graph", False, True)]),
-        ({"swa_every": "2ep"}, [("trainer.swa_every", "1ep", "2ep")]),
-        ({"ema_decay": 0.999}, [("trainer.ema_decay", "no such key", 0.999)]),
-    ],
-)
-def test_a_run_from_before_a_key_did_what_the_key_now_says_by_default(now, told):
-    before = OmegaConf.create({"seed": 0, "trainer": {"keep_last": 2}})
-    defaults = {"graph": False, "amp": False, "ema_decay": None, "swa_start": None}
-    trainer = {"keep_last": 2, "swa_every": "1ep"} | defaults | now
-    asked = OmegaConf.create({"seed": 0, "trainer": trainer})
-    assert list(differences(before, asked)) == told
