@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ENVIRONMENT = dict(os.environ)  # as the user has it: importing OneFlow adds to os.environ
 
 from engine import runtime  # noqa: E402  (before anything that imports OneFlow)
@@ -72,28 +74,25 @@ def spend(action: Callable[[], Any], clocks: Sequence[Callable[[], float]]) -> l
 
 
 def in_turns(
-    first: Callable[[], Any], second: Callable[[], Any], turns: int
+    first: Callable[[], Any], second: Callable[[], Any], turns: int, parts: int = 1
 ) -> tuple[list[float], list[float]]:
     """Ratios of the times of two actions, `turns` times; each has had one turn for warming up.
 
-    Every other turn begins with the second one: what drifts favors neither.
+    A turn is `parts` times each of them, one after the other, of which every other time begins with
+    the second one: what drifts, or comes and goes, favors neither.
 
     Returns:
         By the clock on the wall, and by the processor's time in this process, which does not count
         what other processes do meanwhile.
     """
     clocks = (time.perf_counter, time.process_time)
-    spend(first, clocks), spend(second, clocks)
-    wall, processor = [], []
-    for turn in range(turns):
-        if turn % 2:
-            below = spend(second, clocks)
-            above = spend(first, clocks)
-        else:
-            above = spend(first, clocks)
-            below = spend(second, clocks)
-        wall.append(above[0] / below[0])
-        processor.append(above[1] / below[1])
+    pair = (first, second)
+    times = np.empty((1 + turns, parts, 2, len(clocks)))
+    for part, (turn, place) in enumerate(np.ndindex(1 + turns, parts)):
+        for which in (1, 0) if part % 2 else (0, 1):
+            times[turn, place, which] = spend(pair[which], clocks)
+    above, below = times[1:].sum(axis=1).swapaxes(0, 1)  # without the turn for warming up
+    wall, processor = (above / below).T.tolist()
     return wall, processor
 
 

@@ -37,7 +37,7 @@ def measure(options: Options) -> list[Figure]:
     from models.resnet import resnet20
 
     figures = []
-    for build, batch_size, steps, turns in ((convnet_tiny, 128, 20, 31), (resnet20, 32, 10, 11)):
+    for build, batch_size, steps, turns in ((convnet_tiny, 128, 20, 31), (resnet20, 32, 20, 11)):
         name = f"step of the Trainer / bare step ({build.__name__}, batch {batch_size}"
         ratios = compare_steps(build, Resident(batch_size), steps, options.turns(turns))
         for found, told in zip(ratios, (")", ", processor time)"), strict=True):
@@ -48,14 +48,17 @@ def measure(options: Options) -> list[Figure]:
 def compare_steps(
     build: Callable[..., Any], loader: Resident, steps: int, turns: int
 ) -> tuple[list[float], list[float]]:
-    """Ratios of the Trainer's steps to bare ones; a turn has as many as are fetched at once."""
+    """Ratios of the Trainer's steps to bare ones; a turn has as many as are fetched at once.
+
+    They take turns after a quarter of those: the speed of a machine changes within seconds.
+    """
     from engine.recorder import Recorder
 
     model, optimizer = build_parts(build)
-    bare = bare_steps(model, optimizer, loader, steps)
+    bare = bare_steps(model, optimizer, loader, steps // 4)
     with tempfile.TemporaryDirectory() as folder, Recorder(Path(folder), NEVER, steps) as recorder:
         trainer = build_trainer(build, loader, recorder)
-        return in_turns(lambda: make_steps(trainer, steps), bare, turns)
+        return in_turns(lambda: make_steps(trainer, steps // 4), bare, turns, parts=4)
 
 
 def build_parts(build: Callable[..., Any]) -> tuple[Any, Any]:

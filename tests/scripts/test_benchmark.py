@@ -27,7 +27,8 @@ def test_turns(quick, turns):
 
 def test_turns_alternate_who_begins(monkeypatch):
     """Each action moves both clocks by what it takes: 3 seconds and 1, and 6 processor's and 1."""
-    now, order = {"wall": 0.0, "processor": 0.0}, []
+    order = []
+    now = stopped_clocks(monkeypatch)
 
     def action(name, wall, processor):
         def act():
@@ -37,11 +38,30 @@ def test_turns_alternate_who_begins(monkeypatch):
 
         return act
 
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: now["wall"])
-    monkeypatch.setattr(measure.time, "process_time", lambda: now["processor"])
     ratios = in_turns(action("a", 3.0, 6.0), action("b", 1.0, 1.0), 3)
     assert ratios == ([3.0] * 3, [6.0] * 3)
-    assert "".join(order) == "ab" + "ab" + "ba" + "ab"
+    assert "".join(order) == "ab" + "ba" + "ab" + "ba"
+
+
+def test_a_turn_is_the_sum_of_its_parts(monkeypatch):
+    """The first takes 9 seconds twice to warm up, then 1 and 5, then 2 and 4; the other 2."""
+    now = stopped_clocks(monkeypatch)
+    first = iter([9.0, 9.0, 1.0, 5.0, 2.0, 4.0])
+
+    def tick(seconds):
+        now["wall"] += seconds
+        now["processor"] += 1.0
+
+    ratios = in_turns(lambda: tick(next(first)), lambda: tick(2.0), 2, parts=2)
+    assert ratios == ([1.5, 1.5], [1.0, 1.0])
+
+
+def stopped_clocks(monkeypatch):
+    """Clocks that a test moves."""
+    now = {"wall": 0.0, "processor": 0.0}
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: now["wall"])
+    monkeypatch.setattr(measure.time, "process_time", lambda: now["processor"])
+    return now
 
 
 def test_a_child_begins_as_the_user_would(monkeypatch):
