@@ -25,7 +25,7 @@ from scripts.search import best_of_search, check_search, prepare_search
 from scripts.sweep_estimate import jobs_at_once, list_jobs
 from scripts.sweep_job import STOP, SWEEP_PID, SweepStopped, read_stop, spell
 from scripts.sweep_lines import Screen, View, look, tail
-from scripts.sweep_places import PLACES, list_places
+from scripts.sweep_places import PLACES, list_places, prepare_joblib
 from scripts.sweep_plan import Planned, plan_jobs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -44,14 +44,18 @@ class SweepCallback(Callback):
         folder = Path(config.hydra.sweep.dir)
         # Hydra turns an exception of a callback into a warning, all but SystemExit.
         try:
-            searches = HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna"
+            choices = HydraConfig.get().runtime.choices
+            side_by_side = choices["hydra/launcher"] == "joblib"
+            searches = choices["hydra/sweeper"] == "optuna"
+            if side_by_side:
+                prepare_joblib(config)
             if searches:
                 check_search(config)
             planned = plan_jobs(config)
             if config.dry_run:
                 print("\n".join(list_jobs(config, planned, folder)))
                 sys.exit(0)
-            if HydraConfig.get().runtime.choices["hydra/launcher"] == "joblib":
+            if side_by_side:
                 places = list_places(config.device, jobs_at_once(config) or 1)
                 os.environ[PLACES] = ",".join(places)
                 shield_processes()

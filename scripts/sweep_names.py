@@ -76,9 +76,6 @@ def add_sweep_settings(arguments: Sequence[str]) -> list[str]:
         "hydra.output_subdir=null",
         f"hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(set(shared)))}]",
     ]
-    if "hydra/launcher=joblib" in arguments:
-        # Else jobs that turn out to be done already make joblib hand out the others in heaps.
-        settings += ["hydra.launcher.n_jobs='${places:${device}}'", "hydra.launcher.batch_size=1"]
     for chosen in DEFAULTS.keys() & set(arguments):
         settings += DEFAULTS[chosen]
     return [*arguments[:first], *settings, *arguments[first:]]

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, read_write
 
 PLACES = "SWEEP_PLACES"  # in the environment of the launcher's processes: what there is
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -40,7 +40,18 @@ def list_places(device: str, jobs: int = 1) -> list[str]:
     return gpus + [f"{gpu}.{number}" for number in further for gpu in gpus]
 
 
-OmegaConf.register_new_resolver("places", lambda device: len(list_places(device)), replace=True)
+def prepare_joblib(config: DictConfig) -> None:
+    """Set what the launcher leaves open, wherever it was chosen: as many jobs as there are places.
+
+    Its own default, -1, is one for each core, also where jobs train on GPUs. And one job at a time
+    for each process: else jobs that turn out to be done make joblib hand out the others in heaps.
+    """
+    launcher = config.hydra.launcher
+    with read_write(config.hydra):
+        if launcher.n_jobs == -1:
+            launcher.n_jobs = len(list_places(config.device))
+        if launcher.batch_size == "auto":
+            launcher.batch_size = "1"
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
 from omegaconf import OmegaConf
 
 from scripts import sweep_job, sweep_places
@@ -265,6 +266,23 @@ def test_what_places_there_are(monkeypatch, device, visible, count, cores, jobs,
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert list_places("auto", jobs) == places
+
+
+@pytest.mark.parametrize(
+    ("chosen", "prepared"),
+    [
+        ({}, {"n_jobs": 3, "batch_size": "1"}),  # as the plugin's own config has it
+        ({"n_jobs": 2}, {"n_jobs": 2, "batch_size": "1"}),
+        ({"n_jobs": 7, "batch_size": "4"}, {"n_jobs": 7, "batch_size": "4"}),
+    ],
+)
+def test_what_the_launcher_leaves_open(monkeypatch, chosen, prepared):
+    monkeypatch.setattr(sweep_places, "list_places", lambda device: ["gpu0", "gpu1", "gpu2"])
+    launcher = OmegaConf.merge(OmegaConf.structured(JobLibLauncherConf), chosen)
+    config = OmegaConf.create({"device": "auto", "hydra": {"launcher": launcher}})
+    OmegaConf.set_readonly(config.hydra, True)
+    sweep_places.prepare_joblib(config)
+    assert config.hydra.launcher.items() >= prepared.items()
 
 
 def test_a_job_stays_on_its_core(sweep, stand_in, monkeypatch):

@@ -87,6 +87,4 @@ def test_what_hydra_is_told():
         "hydra/job_logging=none",
         "hydra.output_subdir=null",
         "hydra.job.config.override_dirname.exclude_keys=[epochs,model._target_]",
-        "hydra.launcher.n_jobs='${places:${device}}'",
-        "hydra.launcher.batch_size=1",
     ]
