@@ -21,6 +21,7 @@ from schedulers.arguments import check_complete, check_names, fit, read_signatur
 from schedulers.checks import check_arguments
 from schedulers.compose import NESTING
 from schedulers.durations import Horizon
+from schedulers.shortcuts import rates_of
 
 _OWN_KEYS = ("_target_", "_partial_")
 
@@ -201,7 +202,7 @@ def _trace_get_lr(scheduler: Any, total_steps: int) -> list[list[float]]:
     """What `_trace_steps` gives, bit for bit, in a fraction of the time."""
     steps = range(1, total_steps + 1)  # the last `step()` asks for one rate more than is used
     return [
-        [group["lr"], *[scheduler.get_lr(base_lr, step) for step in steps][:-1]]
+        [group["lr"], *rates_of(scheduler, base_lr, steps)[:-1]]
         for group, base_lr in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True)
     ]
 

@@ -69,18 +69,21 @@ class OneCycleLR(_LRScheduler):
 
     def get_lr(self, base_lr: float, step: int) -> float:
         """Rate on the piece between two corners that `step` lies on."""
-        low, rise = base_lr / self.div_factor, self.pct_start * self.total_steps
-        top, last_step = rise - 1, self.total_steps - 1
-        step = min(step, last_step)
-        if step <= top:
-            start, start_lr, end, end_lr = 0.0, low, top, base_lr
-        elif self.three_phase and step <= 2 * rise - 2:
-            start, start_lr, end, end_lr = top, base_lr, 2 * rise - 2, low
-        else:
-            start, start_lr = (2 * rise - 2, low) if self.three_phase else (top, base_lr)
-            end, end_lr = last_step, low / self.final_div_factor
+        step = min(step, self.total_steps - 1)
+        start, start_lr, end, end_lr = self.piece_at(base_lr, step)
         # A first piece of length 0 is a division by zero in PyTorch; here the peak comes at once.
         share = (step - start) / (end - start) if end > start else 1.0
         if self.anneal_strategy == "linear":
             return (end_lr - start_lr) * share + start_lr
         return end_lr + (start_lr - end_lr) / 2 * (math.cos(math.pi * share) + 1)
+
+    def piece_at(self, base_lr: float, step: int) -> tuple[float, float, float, float]:
+        """The two corners around a step of the cycle: step and rate of one and of the other."""
+        low, rise = base_lr / self.div_factor, self.pct_start * self.total_steps
+        top = rise - 1
+        if step <= top:
+            return 0.0, low, top, base_lr
+        if self.three_phase and step <= 2 * rise - 2:
+            return top, base_lr, 2 * rise - 2, low
+        start, start_lr = (2 * rise - 2, low) if self.three_phase else (top, base_lr)
+        return start, start_lr, self.total_steps - 1, low / self.final_div_factor

@@ -20,9 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from scripts.node import check_node, same, to_hydra
 from scripts.run_config import check_structure
-from scripts.setups import TRAIN_SIZE, Setup, check_setup, names, shipped, trace
+from scripts.setups import TRAIN_SIZE, Setup, check_setup, names, shipped, trace, trace_array
 
-__all__ = ["Setup", "check_setup", "names", "shipped", "trace"]  # and what follows
+__all__ = ["Setup", "check_setup", "names", "shipped", "trace", "trace_array"]  # and what follows
 
 MAX_TEXT = 4_000  # characters of a pasted command line or YAML; a shipped scheduler has 200 to 900
 MAX_SETUPS = 8  # in one address

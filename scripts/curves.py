@@ -101,11 +101,11 @@ def find_corners(rates: Sequence[float]) -> dict[int, str]:
     return dict(sorted(corners.items()))
 
 
-def _largest_beside(sizes: np.ndarray, places: Sequence[int], outside: float) -> np.ndarray:
-    """Of each entry the largest of those at these places from it; `outside` beyond the ends."""
-    padded = np.pad(sizes, 2, constant_values=outside)
-    shifted = [padded[2 + place : 2 + place + len(sizes)] for place in places]
-    return np.asarray(np.max(shifted, axis=0))
+def _largest_beside(sizes: np.ndarray, places: tuple[int, int], outside: float) -> np.ndarray:
+    """Of each entry the larger of the two at these places from it; `outside` beyond the ends."""
+    padded = np.concatenate(([outside] * 2, sizes, [outside] * 2))
+    first, second = (padded[2 + place : 2 + place + len(sizes)] for place in places)
+    return np.maximum(first, second)
 
 
 def corner_points(

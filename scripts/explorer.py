@@ -11,6 +11,7 @@ import gc
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -29,6 +30,7 @@ from scripts.explorer_panel import Panel
 from scripts.explorer_texts import LANGUAGES, LINT_ZH, plain, say
 from scripts.preview import is_plateau
 
+HEAD_START = 0.03  # seconds in which the browser draws the curve before it gets all the rest
 _drawing = threading.Lock()  # matplotlib's settings belong to the whole process
 
 STYLE = """<style>
@@ -108,7 +110,11 @@ def explore() -> None:
     drawn = [describe(setup) for setup in state.good]
     left, right = st.columns([0.62, 0.38], gap="large")
     with left:
+        tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
         draw_chart(drawn, language)
+        time.sleep(HEAD_START)
+        with tools:
+            draw_tools(drawn, language)
         if problem:
             st.html(f'<p class="lint">{say("stale", language)}</p>')
         with st.container(gap="xxsmall"):
@@ -120,24 +126,28 @@ def explore() -> None:
         Panel(state.current, drawn[state.current].horizon, problem, language).draw()
 
 
+def draw_tools(drawn: Sequence[Drawn], language: str) -> None:
+    """What stands above the chart: its axis, the animation, the files, the length of the run."""
+    state = st.session_state
+    session.switch("log", [False, True], lambda log: say("log" if log else "linear", language))
+    st.button(
+        say("stop" if state.playing else "play", language),
+        icon=":material/show_chart:" if state.playing else ":material/play_arrow:",
+        on_click=lambda: state.update(playing=not state.playing),
+    )
+    draw_downloads(drawn, language)
+    horizon = drawn[state.current].horizon
+    told = say(
+        "length_of_run", language, epochs=horizon.total_steps // horizon.steps_per_epoch,
+        per_epoch=horizon.steps_per_epoch, total=horizon.total_steps,
+    )  # fmt: skip
+    st.html(f'<p class="note">{told}</p>')
+
+
 def draw_chart(drawn: Sequence[Drawn], language: str) -> None:
     """All curves, still or drawing themselves."""
     state = st.session_state
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        session.switch("log", [False, True], lambda log: say("log" if log else "linear", language))
-        st.button(
-            say("stop" if state.playing else "play", language),
-            icon=":material/show_chart:" if state.playing else ":material/play_arrow:",
-            on_click=lambda: state.update(playing=not state.playing),
-        )
-        draw_downloads(drawn, language)
-        horizon = drawn[state.current].horizon
-        told = say(
-            "length_of_run", language, epochs=horizon.total_steps // horizon.steps_per_epoch,
-            per_epoch=horizon.steps_per_epoch, total=horizon.total_steps,
-        )  # fmt: skip
-        st.html(f'<p class="note">{told}</p>')
-    log = state.view["log"]
+    log, horizon = state.view["log"], drawn[state.current].horizon
     rows, labels = chart_rows(state.good, state.current, log), session.labels_of(state.good)
     longest = max(d.horizon.total_steps for d in drawn)
     if state.playing:
@@ -273,6 +283,7 @@ def main(arguments: Sequence[str]) -> None:
 
     gc.collect()
     gc.freeze()  # the collector need not look at what the libraries made: some tenths of a second
+    sys.setswitchinterval(0.0005)  # the thread that sends waits less for those that compute
     flags = {"server_port": given.port, "server_address": given.address}
     bootstrap.load_config_options(flags)
     bootstrap.run(__file__, False, [], flags)

@@ -64,12 +64,11 @@ def describe(setup: Setup) -> Drawn:
 @lru_cache(maxsize=256)
 def _describe(text: str) -> Drawn:
     setup = Setup(**json.loads(text))
-    rates = bridge.trace(setup)
-    values = np.asarray(rates)
+    values = bridge.trace_array(setup)
     peak = float(values.max())
     return Drawn(
         setup.horizon,
-        find_corners(rates),
+        find_corners(values),
         float(values.mean()) / setup.base_lr,
         peak,
         float(values.min()),
@@ -85,13 +84,13 @@ def find_traps(setup: Setup) -> tuple[Finding, ...]:
 @lru_cache(maxsize=256)
 def _find_traps(text: str) -> tuple[Finding, ...]:
     setup = Setup(**json.loads(text))
-    trace = [bridge.trace(setup)]
+    trace = [bridge.trace_array(setup)]
     return tuple(lint_trace(setup.node, [setup.base_lr], setup.horizon, trace))
 
 
 @lru_cache(maxsize=256)
 def _points(text: str, floor: float | None) -> tuple[int, ...]:
-    rates = bridge.trace(Setup(**json.loads(text)))
+    rates = bridge.trace_array(Setup(**json.loads(text)))
     if floor is not None:
         return tuple(line_points(rates, floor)[0])
     return tuple(corner_points(rates, MOST_POINTS, corners=_describe(text).corners))
@@ -123,7 +122,7 @@ def chart_rows(setups: Sequence[Setup], current: int, log: bool) -> pa.Table:
     tables = []
     for index, setup in enumerate(setups):
         own = ordered[ordered < drawn[index].horizon.total_steps]
-        rates = np.asarray(bridge.trace(setup))[own]
+        rates = bridge.trace_array(setup)[own]
         columns = {
             "curve": [f"c{index}"] * len(own),
             "step": own,

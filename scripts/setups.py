@@ -5,7 +5,6 @@ Whatever a page shows goes through `check_setup`, wherever it came from.
 
 import json
 import threading
-from array import array
 from collections import OrderedDict
 from collections.abc import Mapping
 from copy import deepcopy
@@ -14,6 +13,7 @@ from functools import cache
 from math import ceil
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf
 
 import engine  # noqa: F401  (prepares the process for OneFlow)
@@ -116,12 +116,18 @@ def check_length(node: dict[str, Any], horizon: Horizon) -> None:
         )
 
 
-_kept: OrderedDict[str, array] = OrderedDict()
+_kept: OrderedDict[str, np.ndarray] = OrderedDict()
 # A page has a thread per visitor, and trace_lr redirects the one standard output of the process.
 _one_at_a_time = threading.Lock()
 
 
 def trace(setup: Setup) -> list[float]:
+    """The rates of the first parameter group, from `trace_lr`, as `trace_array` keeps them."""
+    rates: list[float] = trace_array(setup).tolist()
+    return rates
+
+
+def trace_array(setup: Setup) -> np.ndarray:
     """The rates of the first parameter group, from `trace_lr`; kept for the next time.
 
     ReduceLROnPlateau follows a made-up metric, looked at once per epoch as a run does by default:
@@ -135,14 +141,15 @@ def trace(setup: Setup) -> list[float]:
     with _one_at_a_time:
         if key in _kept:
             _kept.move_to_end(key)
-            return _kept[key].tolist()
+            return _kept[key]
     node, horizon, metrics = setup.node, setup.horizon, None
     if is_plateau(OmegaConf.create(node)):
         mode = str(node.get("mode", "min"))
         metrics = made_up_metrics(mode, horizon.total_steps, horizon.steps_per_epoch)
-    rates = trace_node(node, float(setup.base_lr), horizon, metrics)
+    rates = np.array(trace_node(node, float(setup.base_lr), horizon, metrics), dtype=float)
+    rates.flags.writeable = False  # every visitor of the page gets this one
     with _one_at_a_time:
-        _kept[key] = array("d", rates)
+        _kept[key] = rates
         while len(_kept) > 1 and sum(map(len, _kept.values())) > KEPT_RATES:
             _kept.popitem(last=False)
     return rates
