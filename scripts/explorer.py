@@ -27,6 +27,7 @@ from scripts.curves import COLORS, Curve, write_csv
 from scripts.explorer_animation import animation_page
 from scripts.explorer_chart import Drawn, chart_rows, chart_spec, describe, find_traps
 from scripts.explorer_panel import Panel
+from scripts.explorer_refusals import refusal
 from scripts.explorer_texts import LANGUAGES, LINT_ZH, plain, say
 from scripts.preview import is_plateau
 
@@ -93,7 +94,11 @@ def header(language: str) -> None:
         session.switch("page", session.VIEWS, lambda view: say(f"view_{view}", language))
         session.switch("lang", list(LANGUAGES), LANGUAGES.__getitem__)
     if st.session_state.complaint:
-        st.error(say("bad_address", language, reason=plain(st.session_state.complaint)))
+        st.error(
+            say(
+                "bad_address", language, reason=plain(refusal(st.session_state.complaint, language))
+            )
+        )
 
 
 @st.fragment
@@ -259,7 +264,7 @@ def draw_bridge(language: str, no_link: str) -> None:
         st.code(bridge.write_yaml(setup), language="yaml")
     with st.expander(say("link", language)):
         if no_link:
-            st.error(say("no_link", language, reason=plain(no_link)))
+            st.error(say("no_link", language, reason=plain(refusal(no_link, language))))
         else:
             st.caption(say("link_help", language))
             st.code(session.address(), language=None, wrap_lines=True)
@@ -270,7 +275,7 @@ def draw_bridge(language: str, no_link: str) -> None:
         )  # fmt: skip
         st.button(say("paste_button", language), on_click=session.paste)
         if complaint := st.session_state.get("pasted_wrong"):
-            st.error(say("refused", language) + plain(complaint))
+            st.error(say("refused", language) + plain(refusal(complaint, language)))
 
 
 def main(arguments: Sequence[str]) -> None:

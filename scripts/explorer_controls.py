@@ -15,6 +15,7 @@ from scripts import explorer_fields as fields
 from scripts import explorer_nodes as nodes
 from scripts.bridge import Setup
 from scripts.explorer_fields import Node, Path
+from scripts.explorer_refusals import refusal
 from scripts.explorer_texts import plain, say
 
 RUN_FIELDS = {
@@ -114,7 +115,7 @@ class Controls:
     def _tell(self, key: str) -> None:
         """The sentence on what is wrong, at the control that it is about, once."""
         if self.place == key:
-            st.error(self.say("refused") + plain(self.problem))
+            st.error(self.say("refused") + plain(refusal(self.problem, self.language)))
             self.place = None
 
     def _button(

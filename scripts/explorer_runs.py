@@ -11,6 +11,7 @@ import streamlit as st
 
 from scripts.curves import COLORS, line_points
 from scripts.explorer_chart import CONFIG, GRAY, INK, epoch_axis, signed, step_axis
+from scripts.explorer_refusals import refusal
 from scripts.explorer_texts import plain, say
 from scripts.run_curves import RunCurves, read_runs
 
@@ -44,7 +45,7 @@ def draw_runs(language: str) -> None:
         with st.spinner("…"):
             runs = cached_runs(folder, _newest(Path(folder)))
     except ValueError as error:
-        st.error(say("refused", language) + plain(str(error)))
+        st.error(say("refused", language) + plain(refusal(str(error), language)))
         return
     draw_curves(runs, language)
 
