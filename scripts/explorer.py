@@ -93,12 +93,8 @@ def header(language: str) -> None:
         st.title(say("title", language), width="stretch")
         session.switch("page", session.VIEWS, lambda view: say(f"view_{view}", language))
         session.switch("lang", list(LANGUAGES), LANGUAGES.__getitem__)
-    if st.session_state.complaint:
-        st.error(
-            say(
-                "bad_address", language, reason=plain(refusal(st.session_state.complaint, language))
-            )
-        )
+    if complaint := st.session_state.complaint:
+        st.error(say("bad_address", language, reason=plain(refusal(complaint, language))))
 
 
 @st.fragment
