@@ -13,7 +13,14 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from scripts.run_config import MAX_BYTES, check_overrides, check_structure, read_run_config
+from scripts.run_config import (
+    BEFORE,
+    LOOKED_UP,
+    MAX_BYTES,
+    check_overrides,
+    check_structure,
+    read_run_config,
+)
 from scripts.targets import check_targets
 
 # What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
@@ -30,8 +37,6 @@ MAY_CHANGE = {
     "trainer.on_nonfinite",
     "trainer.max_skipped",
 }
-# What a run did whose config is from before there was such a key.
-BEFORE = {"trainer.graph": False, "trainer.amp": False, "trainer.swa_every": "1ep"}
 # What a fork must keep, since the state of the optimizer and the step mean nothing without it.
 MUST_STAY = ("model", "dataset", "optimizer", "batch_size")
 FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dataset.download"}
@@ -182,7 +187,7 @@ def differences(before: DictConfig, now: DictConfig) -> Iterator[tuple[str, Any,
     """The keys whose values differ, with the value of a run and the one that is asked for."""
     has, asked = BEFORE | flatten(plain(before)), flatten(plain(now))
     for key in sorted(has.keys() | asked.keys()):
-        if has.get(key) != asked.get(key):
+        if has.get(key) != asked.get(key) and not key.startswith(LOOKED_UP):
             yield key, has.get(key, "no such key"), asked.get(key, "none")
 
 

@@ -14,6 +14,9 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+# What a run did whose config is from before there was such a key.
+BEFORE = {"trainer.graph": False, "trainer.amp": False, "trainer.swa_every": "1ep"}
+LOOKED_UP = "peak_lr."  # in these keys an experiment looks up its optimizer.lr, which is compared
 MAX_BYTES = 2**18  # a run's config has 2 to 5 thousand
 MAX_DEPTH = 30
 # `a: ${b}${b}`, `b: ${c}${c}`, ...: n of them can multiply a value by 3 to the power of n/3.

@@ -35,21 +35,27 @@ def gradients(count, updates=1, set_to_none=False):
     return {"gradient": flat.tolist(), "loss": float(sums[0]), "hits": float(sums[1])}
 
 
-def gates():
-    """Updates with a finite loss on both ranks, then with an infinite one on the last rank."""
+def guard(skips):
+    """Updates with a finite loss on both ranks, an infinite one on the last rank, a finite one."""
     net = without_norms(10)
-    gate = build_guard(flow.optim.SGD(net.parameters(), lr=0.1), skips=False)
+    optimizer = flow.optim.SGD(net.parameters(), lr=0.1)
+    guard = build_guard(optimizer, skips)
     pixels, labels = images(8)
-    closed = []
-    for number in (0.0, float("inf")):
+    sound, moved = [], []
+    for number in (0.0, float("inf"), 0.0):
+        before = weights_of(net)
         pixels[7] = number
         loss = flow.nn.CrossEntropyLoss()(net(pixels[ranks.part(8)]), ranks.own(labels))
         loss.backward()
         loss, _ = ranks.add_gradients(net, ranks.weigh(loss.detach(), 8), loss.detach(), 8)
-        gate.step(flow.stack([loss, measure_gradient(net, None)]))
-        closed.append(int(gate.closed.numpy()))
-    weights = [entry.numpy().tolist() for entry in net.parameters()]
-    return {"closed": closed, "weights": weights}
+        sound.append(guard.step(flow.stack([loss, measure_gradient(net, None)])))
+        moved.append(weights_of(net) != before)
+        optimizer.zero_grad()
+    return {"sound": sound, "moved": moved, "weights": weights_of(net)}
+
+
+def weights_of(net):
+    return [entry.numpy().tolist() for entry in net.parameters()]
 
 
 def masks(seed, step):
@@ -81,7 +87,8 @@ if __name__ == "__main__":
             "single": gradients(1),
             "many": gradients(7, updates=4),
             "none": gradients(7, updates=4, set_to_none=True),
-            "gates": gates(),
+            "stops": guard(skips=False),
+            "skips": guard(skips=True),
             "masks": masks(3, 4),
             "alone": alone(),
             "add": ranks.add(np.array([1.0, ranks.RANK])).tolist(),

@@ -148,8 +148,10 @@ def test_what_two_ranks_do(tmp_path):
         assert np.allclose(first[name]["gradient"], whole["gradient"], rtol=0, atol=1e-7), name
         assert first[name]["loss"] == pytest.approx(whole["loss"], rel=1e-6)
         assert first[name]["hits"] == whole["hits"] == arguments[0]
-    assert first["gates"] == second["gates"]
-    assert first["gates"]["closed"] == [0, 1] and np.isfinite(first["gates"]["weights"][0]).all()
+    for name, sound, moved in (("stops", [True] * 3, [1, 0, 0]), ("skips", [1, 0, 1], [1, 0, 1])):
+        assert first[name] == second[name], name
+        assert (first[name]["sound"], first[name]["moved"]) == (sound, moved)
+        assert np.isfinite(first[name]["weights"][0]).all()
     assert first["masks"] == masks(3, 4) != second["masks"]
     assert first["alone"][0] > 0 == second["alone"][0]
     assert first["alone"][1] == second["alone"][1] == first["alone"][0]

@@ -217,8 +217,9 @@ def test_a_target_of_the_run_folder_is_not_called_unseen(stopped, train_here):
     ],
 )
 def test_a_run_from_before_a_key_did_what_the_key_now_says_by_default(now, told):
-    before = OmegaConf.create({"seed": 0, "trainer": {"keep_last": 2}})
+    looked_up = {"seed": 0, "peak_lr": {"step": 0.1}}  # a table that may grow
+    before = OmegaConf.create({**looked_up, "trainer": {"keep_last": 2}})
     defaults = {"graph": False, "amp": False, "ema_decay": None, "swa_start": None}
     trainer = {"keep_last": 2, "swa_every": "1ep"} | defaults | now
-    asked = OmegaConf.create({"seed": 0, "trainer": trainer})
+    asked = OmegaConf.create({"seed": 0, "peak_lr": {"step": 0.1, "rex": 0.2}, "trainer": trainer})
     assert list(differences(before, asked)) == told

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.comparison.runs import Run, clean
+from scripts.run_config import BEFORE, LOOKED_UP
 
 # What changes nothing about what a run computes, or names where it came from.
 NO_MATTER = {
@@ -23,7 +24,6 @@ NO_MATTER = {
     "trainer.keep_last",
     "dry_run",
 }
-NO_MATTER_IN = "peak_lr."  # what an experiment looks its optimizer.lr up in
 # Runs that differ in these answer different questions: they get tables of their own.
 CONDITIONS = ("dataset.", "model.", "batch_size", "epochs", "max_steps")
 BUDGET = ("epochs", "max_steps")
@@ -89,8 +89,8 @@ def what_matters(run: Run) -> dict[str, Any]:
     """
     return {
         key: value
-        for key, value in run.settings.items()
-        if value is not None and key not in NO_MATTER and not key.startswith(NO_MATTER_IN)
+        for key, value in (BEFORE | run.settings).items()
+        if value is not None and key not in NO_MATTER and not key.startswith(LOOKED_UP)
     }
 
 

@@ -73,6 +73,8 @@ def test_runs_are_found_at_any_depth_once_and_not_inside_a_run(tmp_path):
         ([{"peak_lr": {"step": 0.1}}, {"seed": 1, "dry_run": False}], {"": ["step"]}),
         # A key that an older run does not have yet is null.
         ([{"dataset__augment__cutout": None}, {"seed": 1}], {"": ["step"]}),
+        # ... or has the value of what the older run did.
+        ([{"trainer__graph": False, "trainer__swa_every": "1ep"}, {"seed": 1}], {"": ["step"]}),
         (
             [{"lr": 0.5}, {"lr": 0.1}, {"scheduler": "none", "lr": 0.1}],
             {
