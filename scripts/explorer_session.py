@@ -35,6 +35,7 @@ def start() -> None:
             describe(setup)
     except ValueError as error:
         setups, state.complaint = [], str(error)
+        view = {"lang": address.get("lang")}  # whoever reads what is wrong reads it in this one
     state.setups = setups[:MOST_CURVES] or [Setup(FIRST, bridge.shipped(FIRST))]
     state.good = list(state.setups)
     last = len(state.setups) - 1

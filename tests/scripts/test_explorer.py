@@ -217,10 +217,17 @@ def test_sessions_do_not_share_anything():
     assert line(first) == "python train.py scheduler=step scheduler.gamma=0.5"
 
 
-@pytest.mark.parametrize("address", ["s0=scheduler=nothing", "s0=scheduler._target_=os.system"])
-def test_an_address_that_cannot_be_read_is_told_and_the_first_view_shown(address):
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("s0=scheduler=nothing", "The address could not be read: In the address, s0: "),
+        ("s0=scheduler._target_=os.system", "The address could not be read: In the address, s0: "),
+        ("s0=scheduler=nothing&lang=zh", "无法读取地址：地址中的 s0："),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_told_and_the_first_view_shown(address, told):
     page = open_page(address)
-    assert errors(page)[0].startswith("The address could not be read: In the address, s0: ")
+    assert errors(page)[0].startswith(told)
     assert line(page) == f"python train.py scheduler={FIRST}"
 
 
