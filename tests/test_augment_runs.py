@@ -1,5 +1,7 @@
 """Trainings under augmentation: they run, go on bit for bit, and evaluate plain images."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,16 @@ def test_the_configs_have_every_key_and_what_is_new_is_off(name, tmp_path):
     node = compose_config(f"dataset={name}", folder=tmp_path).dataset.augment
     assert set(node) == set(Augment.__dataclass_fields__)
     assert read_augment(node) == Augment(crop_padding=4, flip=True)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("dataset.augment.cutout=-1", "dataset.augment.cutout=-1 is not accepted: give "),
+        ("dataset.augment.policy=best", "dataset.augment.policy=best is not accepted: give "),
+        ("+dataset.augment.blur=3", "dataset.augment.blur is unknown: it has "),
+    ],
+)
+def test_what_is_wrong_is_told_before_any_data_is_looked_for(train_here, tmp_path, word, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        train_here("dataset=cifar100", f"dataset.root={tmp_path / 'nothing'}", word)

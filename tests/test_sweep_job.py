@@ -9,13 +9,12 @@ import threading
 import time
 
 import pytest
-from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
 from omegaconf import OmegaConf
 
 from scripts import sweep_job, sweep_places
 from scripts.resume import expand_arguments
 from scripts.sweep_job import find_job, read_record, run_job, spell, train_apart, wait_until_free
-from scripts.sweep_places import cores_of, environment_of, list_places, own_place
+from scripts.sweep_places import own_place
 from tests.conftest import TINY, compose_config
 
 
@@ -225,64 +224,6 @@ def test_places_are_held_one_by_one(tmp_path, stand_in, monkeypatch):
         assert (first, second, third, lock) == ("core0", "core1", None, None)
     with own_place() as (again, _):
         assert again == "core0"
-
-
-@pytest.mark.parametrize(
-    ("place", "cores", "environment"),
-    [
-        (None, None, {}),
-        ("core3", {3}, {"OMP_NUM_THREADS": "1"}),
-        ("gpu1", None, {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "1"}),
-        ("gpuGPU-8f1c", None, {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "GPU-8f1c"}),
-        ("gpu1.3", None, {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "1"}),  # its third job
-    ],
-)
-def test_what_a_place_means(place, cores, environment):
-    assert cores_of(place) == cores
-    assert environment_of(place).items() >= environment.items()
-
-
-@pytest.mark.parametrize(
-    ("device", "visible", "count", "cores", "jobs", "places"),
-    [
-        ("cpu", None, 0, {0, 2, 5}, 1, ["core0", "core2", "core5"]),
-        ("cpu", None, 0, {0, 2}, 4, ["core0", "core2"]),  # two jobs of four then float
-        ("cuda", None, 2, {0}, 1, ["gpu0", "gpu1"]),
-        ("cuda", "3,GPU-8f1c", 2, {0}, 2, ["gpu3", "gpuGPU-8f1c"]),
-        ("cuda", None, 2, {0}, 4, ["gpu0", "gpu1", "gpu0.2", "gpu1.2"]),
-        ("cuda", "7", 1, {0}, 3, ["gpu7", "gpu7.2", "gpu7.3"]),
-        ("cuda", None, 2, {0}, 3, ["gpu0", "gpu1", "gpu0.2", "gpu1.2"]),
-    ],
-)
-def test_what_places_there_are(monkeypatch, device, visible, count, cores, jobs, places):
-    """GPUs by a stand-in: that jobs train on theirs was not run on one."""
-    from engine import runtime
-
-    monkeypatch.setattr(runtime, "choose_device", lambda name: device)
-    monkeypatch.setattr(runtime.flow.cuda, "device_count", lambda: count)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: cores)
-    monkeypatch.setattr("joblib.cpu_count", lambda: 99)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert list_places("auto", jobs) == places
-
-
-@pytest.mark.parametrize(
-    ("chosen", "prepared"),
-    [
-        ({}, {"n_jobs": 3, "batch_size": "1"}),  # as the plugin's own config has it
-        ({"n_jobs": 2}, {"n_jobs": 2, "batch_size": "1"}),
-        ({"n_jobs": 7, "batch_size": "4"}, {"n_jobs": 7, "batch_size": "4"}),
-    ],
-)
-def test_what_the_launcher_leaves_open(monkeypatch, chosen, prepared):
-    monkeypatch.setattr(sweep_places, "list_places", lambda device: ["gpu0", "gpu1", "gpu2"])
-    launcher = OmegaConf.merge(OmegaConf.structured(JobLibLauncherConf), chosen)
-    config = OmegaConf.create({"device": "auto", "hydra": {"launcher": launcher}})
-    OmegaConf.set_readonly(config.hydra, True)
-    sweep_places.prepare_joblib(config)
-    assert config.hydra.launcher.items() >= prepared.items()
 
 
 def test_a_job_stays_on_its_core(sweep, stand_in, monkeypatch):
