@@ -37,7 +37,7 @@ def measure(options: Options) -> list[Figure]:
     from models.resnet import resnet20
 
     figures = []
-    for build, batch_size, steps, turns in ((convnet_tiny, 128, 20, 31), (resnet20, 32, 20, 11)):
+    for build, batch_size, steps, turns in ((convnet_tiny, 128, 20, 31), (resnet20, 32, 4, 7)):
         name = f"step of the Trainer / bare step ({build.__name__}, batch {batch_size}"
         ratios = compare_steps(build, Resident(batch_size), steps, options.turns(turns))
         for found, told in zip(ratios, (")", ", processor time)"), strict=True):
