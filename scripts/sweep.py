@@ -38,7 +38,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check all jobs, then start to watch them; or end the program here with a sentence."""
-        from scripts.command_line import MISTAKES, explain
+        from scripts.command_line import MISTAKES, end_unread, explain
 
         HydraConfig.instance().set_config(config)
         folder = Path(config.hydra.sweep.dir)
@@ -62,6 +62,8 @@ class SweepCallback(Callback):
             Sweep.current = Sweep(folder, planned)
             if searches:
                 prepare_search(config)
+        except BrokenPipeError:
+            end_unread()
         except MISTAKES as error:
             Sweep.current = None
             sys.exit(f"error: {explain(error)}")

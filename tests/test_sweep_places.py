@@ -3,11 +3,17 @@
 import os
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
 from omegaconf import OmegaConf
 
 from scripts import sweep_places
+from scripts.sweep import SweepCallback
 from scripts.sweep_places import cores_of, environment_of, list_places
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -66,3 +72,17 @@ def test_what_the_launcher_leaves_open(monkeypatch, chosen, prepared):
     OmegaConf.set_readonly(config.hydra, True)
     sweep_places.prepare_joblib(config)
     assert config.hydra.launcher.items() >= prepared.items()
+
+
+def test_a_sweep_that_chooses_joblib_has_as_many_jobs_as_places(monkeypatch, tmp_path):
+    """Wherever it chose it: Hydra's config is all that the callback looks at."""
+    monkeypatch.setattr(sweep_places, "list_places", lambda device: ["gpu0"] * 5)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # undone, whatever the callback sets
+    words = ("hydra/launcher=joblib", "dataset=synthetic", "scheduler=step", "dry_run=true")
+    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        loader = GlobalHydra.instance().config_loader()
+        settings = [*words, f"hydra.sweep.dir={tmp_path}"]
+        config = loader.load_configuration("config", settings, run_mode=RunMode.MULTIRUN)
+        with pytest.raises(SystemExit) as ended:
+            SweepCallback().on_multirun_start(config)
+    assert (ended.value.code, config.hydra.launcher.n_jobs) == (0, 5)

@@ -235,3 +235,21 @@ def test_who_wants_the_traceback_gets_it(tmp_path):
     result = command(*TINY, "epochs=-1", cwd=tmp_path, HYDRA_FULL_ERROR="1")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("--cfg", "job"), ("-m", "scheduler=step,rex", "dataset=synthetic", "dry_run=true")]
+)
+def test_what_nobody_reads_ends_in_silence(words):
+    """As in `... | head`, which closes its end."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as nobody:
+        ended = subprocess.run(
+            [sys.executable, "train.py", *words],
+            cwd=ROOT,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (ended.returncode, ended.stderr) == (0, "")
