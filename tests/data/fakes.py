@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from data.archive import hash_file
 from data.cifar import build_cifar
@@ -130,3 +131,14 @@ def place(
 
 def build(layout: Layout, root: Path, **options: object) -> Dataset:
     return build_cifar(layout, root=str(root), **({"download": False, "val_size": 50} | options))
+
+
+def expect_refusal(layout, path, says):
+    """The sentence names the file and says `says`; and nothing was written anywhere."""
+    before = sorted(path.parent.rglob("*"))
+    with pytest.raises(ValueError) as caught:
+        build(layout, path.parent)
+    assert str(caught.value).startswith(f"{path} cannot be used as CIFAR-100: ")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.parent.rglob("*")) == before

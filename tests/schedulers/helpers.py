@@ -44,3 +44,12 @@ def sentence_of(schedule, *base_lrs: float, horizon: Horizon | None = None) -> s
     except ValueError as error:
         return str(error)
     raise AssertionError(f"{schedule} was accepted")
+
+
+def curve(scheduler, steps: int) -> list[float]:
+    """Rates of the first group."""
+    return [rates[0] for rates in stepped(scheduler, steps)]
+
+
+def ramp(optimizer, start=0.1, length=2):
+    return flow.optim.lr_scheduler.LinearLR(optimizer, start_factor=start, total_iters=length)

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from engine.events import EventFile
+from scripts.comparison.runs import find_runs, read_run
 
 SHAPES = {
     "none": lambda x: 1.0,
@@ -104,3 +105,8 @@ def write_study(
             name = f"{place * seeds + seed}_{scheduler}_seed{seed}"
             write_run(folder / name, scheduler, seed, round(end, 2), val, steps)
     return folder
+
+
+def read_all(folder):
+    """All runs in a folder, in the order of their names."""
+    return [read_run(path) for path in find_runs([folder])]

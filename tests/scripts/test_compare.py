@@ -8,21 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from scripts.compare import main, tell, write_report
-from scripts.comparison.runs import clean, find_runs, read_run
+from scripts.comparison.runs import clean, find_runs
 from scripts.comparison.settings import arrange
 from scripts.comparison.tables import choose_reference
-from scripts.comparison.tuning import choose_best
-from tests.scripts.studies import write_run, write_study
+from tests.scripts.studies import read_all, write_run, write_study
 
 ROOT = Path(__file__).parents[2]
-
-
-def read_all(folder):
-    return [read_run(path) for path in find_runs([folder])]
 
 
 def labels(folder):
@@ -121,82 +115,6 @@ def test_one_run_each_is_called_that(tmp_path):
     assert sentence.startswith("One run each: no statement about luck is possible.")
     html = (tmp_path / "report.html").read_text()
     assert "better than" not in html and "±" not in re.sub(r"(?s)<p.*?</p>|<li.*?</li>", "", html)
-
-
-def break_run(folder, kind):
-    """Do to a sound run what has to be noticed."""
-    summary = folder / "summary.json"
-    told = json.loads(summary.read_text())
-    log = "[2024-05-01 10:00:00,000][{}][{}] - {}\n"
-    if kind == "failed":
-        summary.write_text(json.dumps(told | {"status": "failed", "test_top1": None}))
-        lines = [("a", "INFO", "epoch 1"), ("b", "ERROR", "error: The loss is nan, the rate 0.5.")]
-        (folder / "train.log").write_text("".join(log.format(*line) for line in lines))
-    elif kind == "killed":
-        summary.unlink()
-    elif kind == "stopped":
-        summary.write_text(json.dumps(told | {"status": "interrupted"}))
-    elif kind == "summary":
-        summary.write_text("{" * 10_000)
-    elif kind == "percent":
-        summary.write_text(json.dumps(told | {"test_top1": 1e9}))
-    elif kind == "metrics":
-        (folder / "metrics.jsonl").write_text('{"step": 3, "val/top1": "good"}\n')
-    elif kind == "events":
-        (path,) = folder.glob("events*")
-        path.write_bytes(path.read_bytes()[:100] + b"?" + path.read_bytes()[101:])
-    elif kind == "config":
-        (folder / ".hydra/config.yaml").write_text("!!python/object/apply:os.getcwd []")
-    elif kind == "overrides":
-        (folder / ".hydra/overrides.yaml").write_text("&a [*a]")
-    elif kind == "no config":
-        (folder / ".hydra/config.yaml").unlink()
-    elif kind == "seed":
-        (folder / ".hydra/config.yaml").write_text("seed: [1]")
-
-
-@pytest.mark.parametrize(
-    ("kind", "status", "reason"),
-    [
-        ("failed", "failed", "error: The loss is nan, the rate 0.5."),
-        ("killed", "unfinished", "no summary.json.*20 steps are recorded"),
-        ("stopped", "interrupted", "interrupted after 20 steps"),
-        ("summary", "unreadable", "summary.json is damaged"),
-        ("percent", "completed", "no test_top1 between 0 and 100"),
-        ("metrics", "unreadable", "metrics.jsonl is damaged"),
-        ("events", "unreadable", "is damaged: a checksum is wrong"),
-        ("config", "unreadable", "config.yaml is not the config of a run"),
-        ("overrides", "unreadable", "overrides.yaml is damaged"),
-        ("no config", "unreadable", "it has no .hydra/config.yaml"),
-        ("seed", "unreadable", "expected a whole number"),
-    ],
-)
-def test_a_run_that_does_not_count_is_listed_with_its_reason(tmp_path, kind, status, reason):
-    write_study(tmp_path, schedules=2, seeds=3)
-    break_run(tmp_path / "3_step_seed0", kind)
-    runs = read_all(tmp_path)
-    (lost,) = [run for run in runs if run.problem]
-    assert (lost.folder.name, lost.status) == ("3_step_seed0", status)
-    assert re.search(reason, lost.problem)
-    if kind in ("failed", "summary"):  # a whole report takes its time
-        report = write_report([tmp_path])
-        html = (tmp_path / "report.html").read_text()
-        assert "1 of 6 runs failed, were stopped or cannot be used" in html
-        assert "in the 2 seeds that both have (1, 2)" in html
-        assert any("n = 2)" in sentence for sentence in report.sentences)
-        (line,) = [line for line in tell(report) if line.startswith("does not count: 3_step")]
-        assert lost.problem in line
-        table = pd.read_csv(tmp_path / "results.csv")
-        assert table.counts.sum() == 5 and len(table) == 6
-
-
-def test_the_same_run_twice_counts_once(tmp_path):
-    for name in ("1_first", "2_again"):
-        write_run(tmp_path / name, seed=3)
-    (condition,) = arrange(runs := read_all(tmp_path))
-    assert {k: run.folder.name for k, run in condition.schedules[0].runs.items()} == {3: "2_again"}
-    assert condition.schedules[0].lost == [runs[0]]
-    assert runs[0].problem == "the same configuration and seed as 2_again, which counts"
 
 
 def test_rates_that_were_not_as_previewed_are_an_alarm(tmp_path):
@@ -309,44 +227,6 @@ def test_sixty_runs_of_two_thousand_steps(tmp_path):
     report = write_report([tmp_path])
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
     assert "120,000 of 120,000" in report.rates
-
-
-def write_tuning(folder, values):
-    """values: scheduler to peak rate to validation accuracies by seed; None is a failed run."""
-    for scheduler, rates in values.items():
-        for lr, accuracies in rates.items():
-            for seed, val in enumerate(accuracies):
-                failed = {"status": "failed"} if val is None else {}
-                curve = {10: 50.0, 20: val or 1.0}
-                path = folder / f"{scheduler}_{lr}_{seed}"
-                write_run(path, scheduler, seed, lr=lr, val=curve, summary=failed)
-
-
-def test_the_best_peak_rate_is_chosen_on_the_validation_split(tmp_path):
-    write_tuning(
-        tmp_path,
-        {
-            "step": {0.05: [20.0, 21.0], 0.1: [24.0, 22.0], 0.2: [25.0, 20.0]},
-            "none": {0.05: [20.0, 21.0], 0.1: [22.0, 22.0], 0.2: [23.0, 23.0]},
-            "rex": {0.05: [20.0, 20.0], 0.1: [21.0, 21.0], 0.2: [90.0, None]},
-        },
-    )
-    text = choose_best(read_all(tmp_path), "optimizer.lr")
-    assert yaml.safe_load(text) == {"peak_lr": {"none": 0.2, "rex": 0.1, "step": 0.1}}
-    lines = {line.split(":")[0].strip(): line for line in text.splitlines()}
-    assert "23.00 % (n = 2), 3 tried" in lines["step"] and "EDGE" not in lines["step"]
-    assert "AT THE UPPER EDGE" in lines["none"]
-    assert "failed or unfinished: 0.2" in lines["rex"] and "EDGE" not in lines["rex"]
-    assert "Unequal" not in text
-
-
-def test_an_unfair_choice_is_flagged(tmp_path):
-    write_tuning(tmp_path, {"step": {0.1: [20.0], 0.2: [19.0, 19.0]}, "none": {0.1: [20.0]}})
-    text = choose_best(read_all(tmp_path), "optimizer.lr")
-    assert "# Unequal numbers of trials: none 1, step 3." in text
-    assert "UNEQUAL SEEDS" in text and "THE ONLY VALUE" in text
-    with pytest.raises(ValueError, match="no complete run has this key"):
-        choose_best(read_all(tmp_path), "optimizer.momentum")
 
 
 def test_the_command_reads_files_only(tmp_path):

@@ -1,9 +1,5 @@
 """The explorer's page, run by Streamlit's AppTest: one session after another in this process."""
 
-import io
-from urllib.parse import parse_qsl
-
-import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -11,51 +7,7 @@ from scripts import bridge
 from scripts.bridge import Setup
 from scripts.explorer import write_file
 from scripts.explorer_session import FIRST
-from tests.conftest import ROOT
-
-PAGE = str(ROOT / "scripts/explorer.py")
-
-
-def open_page(address: str = "") -> AppTest:
-    page = AppTest.from_file(PAGE, default_timeout=120)
-    for name, value in parse_qsl(address):
-        page.query_params[name] = value
-    return run(page)
-
-
-def run(element) -> AppTest:
-    """Run the page after an element of it, or the page itself, was set."""
-    page = element.run()
-    assert [error.message for error in page.exception] == []
-    return page
-
-
-def errors(page) -> list[str]:
-    """The sentences about mistakes, as they are read."""
-    return [error.value.replace("\\", "") for error in page.error]
-
-
-def rows(page, chart: int = 0) -> list[dict]:
-    """The points that a chart was given."""
-    data = page.get("vega_lite_chart")[chart].proto.data.data
-    return pa.ipc.open_stream(io.BytesIO(data)).read_all().to_pylist()
-
-
-def rates(page, curve: str = "c0") -> dict[int, float]:
-    return {row["step"]: row["rate"] for row in rows(page) if row["curve"] == curve}
-
-
-def line(page) -> str:
-    return page.code[0].value
-
-
-def control(elements, key: str):
-    """The control of the curve that is edited, by the argument's dotted key."""
-    return next(e for e in elements if e.key and e.key.split(" ", 1)[1].startswith(key))
-
-
-def button(page, key: str):
-    return next(b for b in page.button if b.key and key in b.key)
+from tests.scripts.pages import PAGE, button, control, errors, line, open_page, rates, rows, run
 
 
 @pytest.fixture(scope="module")
@@ -277,25 +229,3 @@ def test_files_are_made_when_they_are_asked_for(suffix, start):
     assert content.startswith(start)
     if suffix == ".csv":
         assert content.count(b"\n") == 1 + 352
-
-
-# --- runs ---------------------------------------------------------------------------------------
-
-
-def test_a_run_folder_shows_what_was_planned_applied_and_reached(train_here, monkeypatch):
-    from tests.conftest import TINY
-
-    folder = train_here(*TINY, "scheduler=step", folder="run")
-    page = open_page(f"page=runs&folder={folder}")
-    drawn = {kind: {r["step"]: r["rate"] for r in rows(page) if r["kind"] == kind}
-             for kind in ("planned", "applied")}  # fmt: skip
-    assert drawn["planned"].keys() == drawn["applied"].keys()
-    assert drawn["applied"] == pytest.approx(drawn["planned"], rel=1e-6)
-    assert [row["step"] for row in rows(page, 1)] == [10, 20]
-    told = [html.proto.body for html in page.get("html")]
-    assert any("<b>20</b> of 20 recorded rates as planned" in text for text in told)
-
-
-def test_a_folder_without_a_run_is_told(tmp_path):
-    page = open_page(f"page=runs&folder={tmp_path}")
-    assert "holds no run folder" in errors(page)[0]
