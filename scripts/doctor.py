@@ -82,8 +82,20 @@ def check_python(version: tuple[int, ...], executable: str) -> Finding:
 
 def environment_line() -> str:
     """What to type where this is not the project's environment: it may be there all the same."""
-    ready = (ROOT / ".venv/.ready").is_file() and Path(sys.prefix) != ROOT / ".venv"
-    return ".venv/bin/python -m scripts.doctor" if ready else SETUP
+    elsewhere = Path(sys.prefix) != ROOT / ".venv"
+    return ".venv/bin/python -m scripts.doctor" if is_set_up() and elsewhere else SETUP
+
+
+def training_line() -> str:
+    """How to train with this Python. `make` would not use it unless `make` has set it up."""
+    if is_set_up() and Path(sys.prefix) == ROOT / ".venv":
+        return "make train"
+    return f"{shorten_path(sys.executable)} train.py experiment=quickstart"
+
+
+def is_set_up() -> bool:
+    """Whether `make` has finished its environment."""
+    return (ROOT / ".venv/.ready").is_file()
 
 
 def shorten_path(path: str) -> str:
@@ -234,7 +246,7 @@ def main() -> None:
     if mend:
         print(f"\n{mend} to mend, from the top: one cause often has several effects.")
         sys.exit(1)
-    print("\nAll is well. Next: make train")
+    print(f"\nAll is well. Next: {training_line()}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def test_a_good_machine():
     assert found[START].startswith("ok    0.9.0")
     assert found["data set"].startswith("ok    320 + 100 + 100 images")
     assert "MEND" not in done.stdout
-    assert done.stdout.endswith("All is well. Next: make train\n")
+    assert done.stdout.endswith(f"All is well. Next: {doctor.training_line()}\n")
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
@@ -78,6 +78,25 @@ def test_another_python(tmp_path, monkeypatch, version, ready, line):
     finding = doctor.check_python(version, "/usr/bin/python3")
     assert (finding.status, finding.line) == ("mend" if line else "ok", line)
     assert finding.text.startswith(".".join(map(str, version)) + " (/usr/bin/python3)")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "ready", "line"),
+    [
+        (".venv", True, "make train"),
+        (".venv", False, "/py/bin/python train.py experiment=quickstart"),  # by pip: README
+        ("/usr/local", True, "/py/bin/python train.py experiment=quickstart"),
+        ("/usr/local", False, "/py/bin/python train.py experiment=quickstart"),  # in a container
+    ],
+)
+def test_the_next_line_trains_with_this_python(tmp_path, monkeypatch, prefix, ready, line):
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / prefix))
+    monkeypatch.setattr(sys, "executable", "/py/bin/python")
+    (tmp_path / ".venv").mkdir()
+    if ready:
+        (tmp_path / ".venv/.ready").touch()
+    assert doctor.training_line() == line
 
 
 @pytest.mark.parametrize(
