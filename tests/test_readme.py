@@ -19,6 +19,7 @@ from schedulers import trace_lr
 from scripts.preview import translate_arguments
 from scripts.start import base_lrs
 from tests.conftest import ROOT, TINY
+from tests.scripts.studies import write_complete_run
 from tests.test_docs import anchors, links
 from train import build_horizon
 
@@ -189,7 +190,7 @@ SHORT = [word for word in TINY if not word.startswith("epochs")] + ["max_steps=4
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory) -> Path:
-    """A copy of the repository with a run in outputs/RUN and a sweep of two jobs."""
+    """A copy of the repository with a run, a sweep of two jobs and what a recipe would leave."""
     folder = tmp_path_factory.mktemp("lab")
     skip = shutil.ignore_patterns(".*", "outputs", "multirun", "__pycache__")
     shutil.copytree(ROOT, folder, ignore=skip, dirs_exist_ok=True)
@@ -197,6 +198,7 @@ def lab(tmp_path_factory) -> Path:
     run_line(folder, "python train.py scheduler=linear", *long)
     place = "hydra.sweep.dir='multirun/experiment=quickstart'"
     run_line(folder, "python train.py -m scheduler=step,linear seed=0", *SHORT, place)
+    write_complete_run(folder / "multirun/experiment=cutout/seed=0", "experiment=cutout")
     return folder
 
 

@@ -3,12 +3,16 @@
 import json
 import math
 import random
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
+from omegaconf import DictConfig, OmegaConf
 
 from engine.events import EventFile
 from scripts.comparison.runs import find_runs, read_run
+from scripts.resume import save_config
+from tests.conftest import ROOT, compose_config
 
 SHAPES = {
     "none": lambda x: 1.0,
@@ -110,3 +114,28 @@ def write_study(
 def read_all(folder):
     """All runs in a folder, in the order of their names."""
     return [read_run(path) for path in find_runs([folder])]
+
+
+@lru_cache
+def composed_once(*words: str) -> DictConfig:
+    """The config of these words; not to be changed."""
+    return compose_config(*words, folder=ROOT / "nowhere")
+
+
+def write_complete_run(
+    folder: Path,
+    *words: str,
+    seed: int = 0,
+    figure: str = "test_top1",
+    value: float = 77.5,
+    **summary: object,
+) -> Path:
+    """A run folder as a complete run of these words leaves it."""
+    folder.mkdir(parents=True)
+    config = OmegaConf.create(OmegaConf.to_container(composed_once(*words), resolve=True))
+    config.pop("recipe", None)
+    config.seed = seed
+    save_config(config, words, folder)
+    told = {"status": "completed", "test_top1": 1.0, figure: value, "scheduler": "x"} | summary
+    (folder / "summary.json").write_text(json.dumps(told))
+    return folder

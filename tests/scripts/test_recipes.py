@@ -1,9 +1,7 @@
 """Every recipe is composed and takes three steps; a run is compared with its published figure."""
 
-import json
 import subprocess
 import sys
-from functools import lru_cache
 
 import pytest
 from omegaconf import OmegaConf
@@ -13,8 +11,8 @@ from schedulers import trace_lr
 from scripts.cadence import read_cadence, read_swa
 from scripts.recipe_check import check_folders
 from scripts.recipes import PAGE, find_recipes, read_recipes, tell_list, tell_recipe, write_page
-from scripts.resume import save_config
-from tests.conftest import ROOT, Run, compose_config
+from tests.conftest import ROOT, Run
+from tests.scripts.studies import composed_once, write_complete_run
 from train import build_horizon
 
 RECIPES = read_recipes()
@@ -25,11 +23,6 @@ SMALL = (
 )
 # WRN-28-10, 5,243 million multiply-adds an image: one step in CI, of one of the two
 HEAVY = {"sgdr_wrn_28_10", "swa_wrn_28_10"}
-
-
-@lru_cache
-def composed_once(*words):
-    return compose_config(*words, folder=ROOT / "nowhere")
 
 
 def composed(name, number):
@@ -105,18 +98,6 @@ def test_a_recipe_that_was_stopped_goes_on_and_is_not_compared(train_here, capsy
     assert "batch_size (2 for 128), dataset._target_" in told and " more." in told
 
 
-def finished(folder, *words, seed=0, figure="test_top1", value=77.5, **summary):
-    """A run folder as a complete run of these words leaves it."""
-    folder.mkdir(parents=True)
-    config = OmegaConf.create(OmegaConf.to_container(composed_once(*words), resolve=True))
-    config.pop("recipe", None)
-    config.seed = seed
-    save_config(config, words, folder)
-    told = {"status": "completed", "test_top1": 1.0, figure: value, "scheduler": "x"} | summary
-    (folder / "summary.json").write_text(json.dumps(told))
-    return folder
-
-
 @pytest.mark.parametrize(
     ("words", "values", "told"),
     [
@@ -136,7 +117,7 @@ def finished(folder, *words, seed=0, figure="test_top1", value=77.5, **summary):
 def test_check(words, values, told, tmp_path, capsys):
     for seed, value in enumerate(values):
         run = tmp_path / "sweep" / str(seed)
-        finished(run, "experiment=cutout", *words, seed=seed, value=value)
+        write_complete_run(run, "experiment=cutout", *words, seed=seed, value=value)
     code = check_folders([tmp_path / "sweep"])
     out = capsys.readouterr().out
     assert told in out
@@ -160,14 +141,14 @@ def test_check(words, values, told, tmp_path, capsys):
     ],
 )
 def test_what_check_refuses(words, summary, told, tmp_path, capsys):
-    finished(tmp_path / "run", *words, **summary)
+    write_complete_run(tmp_path / "run", *words, **summary)
     assert check_folders([tmp_path]) == 1
     assert told in capsys.readouterr().out
 
 
 def test_the_figure_with_swa_is_compared(tmp_path, capsys):
     figure = {"figure": "test_top1_swa", "value": 74.4}
-    finished(tmp_path / "run", "experiment=swa_vgg16", **figure)
+    write_complete_run(tmp_path / "run", "experiment=swa_vgg16", **figure)
     assert check_folders([tmp_path]) == 0
     assert "test_top1_swa 74.40 % (n = 1); published 74.27" in capsys.readouterr().out
 
