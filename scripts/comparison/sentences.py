@@ -10,9 +10,14 @@ from scripts.comparison.settings import CONDITIONS, Condition, differing_keys
 from scripts.comparison.statistics import FEWEST_TO_OBJECT, Difference
 from scripts.comparison.tables import NO_LUCK, Comparison, interval, signed
 
+MOST_ALIKE = 6  # so many sentences that say "no difference shown", before one says it for all
+
 
 def conclude(comparison: Comparison) -> list[str]:
-    """A sentence for each comparison with the reference, from the best to the worst."""
+    """A sentence for each comparison with the reference, from the best to the worst.
+
+    Of more than `MOST_ALIKE` that show nothing, one sentence for all.
+    """
     results, reference = comparison.results, comparison.reference
     if not results:
         return ["No run of these is complete."]
@@ -22,7 +27,18 @@ def conclude(comparison: Comparison) -> list[str]:
     if all(len(values) == 1 for values in results.values()):
         return [f"{NO_LUCK}. The highest test top-1 is that of {best}."]
     ordered = sorted(comparison.differences.items(), key=lambda item: -item[1].mean)
-    said = [compare_in_words(label, reference, found) for label, found in ordered]
+    alike = {label: found for label, found in ordered if is_plain(found)}
+    if len(alike) <= MOST_ALIKE:
+        alike = {}
+    said = [
+        compare_in_words(label, reference, found) for label, found in ordered if label not in alike
+    ]
+    if alike:
+        (first, most), *_, (last, least) = alike.items()
+        said.append(
+            f"no difference shown between {reference} and any of {len(alike)} others, from {first} "
+            f"{figures(most)} to {last} {figures(least)}. Each has its row in the table."
+        )
     if best != reference and others[0] != reference:
         said.append(
             f"The highest mean is that of {best}, before {others[0]}. Each was compared with "
@@ -55,13 +71,22 @@ def compare_in_words(label: str, reference: str, difference: Difference) -> str:
             f"{label} against {reference}: {points} in each of {n} seeds; differences without any "
             "spread cannot be tested."
         )
-    figures = f"({points}, 95 % interval {interval(difference.low, difference.high)}, n = {n})"
-    verdict = f"no difference shown between {label} and {reference} {figures}"
+    verdict = f"no difference shown between {label} and {reference}"
     if difference.shown:
-        verdict = (
-            f"{label} is {'better' if difference.mean > 0 else 'worse'} than {reference} {figures}"
-        )
-    return verdict + second(difference)
+        verdict = f"{label} is {'better' if difference.mean > 0 else 'worse'} than {reference}"
+    return f"{verdict} {figures(difference)}{second(difference)}"
+
+
+def is_plain(difference: Difference) -> bool:
+    """Whether it was tested, nothing is shown, and there is nothing else to say."""
+    tested = difference.n > 1 and not difference.same and not np.isnan(difference.p)
+    return tested and not difference.shown and second(difference) == "."
+
+
+def figures(difference: Difference) -> str:
+    """A tested difference and how sure it is."""
+    between = interval(difference.low, difference.high)
+    return f"({signed(difference.mean)} points, 95 % interval {between}, n = {difference.n})"
 
 
 def second(difference: Difference) -> str:

@@ -8,22 +8,10 @@ from typing import Any
 
 from scripts.comparison.runs import Run, clean
 from scripts.run_config import BEFORE, LOOKED_UP
+from scripts.sweep_names import CHANGES_NO_RESULT
 
-# What changes nothing about what a run computes, or names where it came from.
-NO_MATTER = {
-    "seed",
-    "device",
-    "resume",
-    "fork",
-    "lint",
-    "allow_targets",
-    "dataset.root",
-    "dataset.download",
-    "trainer.log_every",
-    "trainer.checkpoint_every",
-    "trainer.keep_last",
-    "dry_run",
-}
+# What does not tell two experiments apart: it changes no result, or says where a run came from.
+NO_MATTER = {*CHANGES_NO_RESULT, "seed", "fork"}
 # Runs that differ in these answer different questions: they get tables of their own.
 CONDITIONS = ("dataset.", "model.", "batch_size", "epochs", "max_steps")
 BUDGET = ("epochs", "max_steps")

@@ -1,13 +1,16 @@
 """The statistics of a comparison, against scipy, tables and worked examples."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.comparison.sentences import compare_in_words
+from scripts.comparison.sentences import compare_in_words, conclude
 from scripts.comparison.statistics import (
     FEWEST_FOR_BOOTSTRAP,
     FEWEST_TO_OBJECT,
+    Difference,
     area,
     bootstrap_interval,
     compare,
@@ -125,6 +128,31 @@ def test_sentence_interval_and_p_value_never_contradict_each_other():
                 for word in count:
                     count[word] += word in sentence
     assert all(count.values())
+
+
+def conclude_of(alike: int) -> list[str]:
+    """What is said where one schedule is better, one has no seed, and so many show nothing."""
+    values = np.array([1.0, 2.0, 3.0])
+    differences = {f"s{i}": Difference([0, 1, 2], values, i / 10, -1, 2, 0.5) for i in range(alike)}
+    differences["best"] = Difference([0, 1, 2], values, 2.0, 1.5, 2.5, 0.01)
+    differences["apart"] = Difference([], values[:0])
+    results = {label: {0: 1.0, 1: 1.0} for label in ["best", "none", *differences]}
+    return conclude(SimpleNamespace(results=results, reference="none", differences=differences))
+
+
+def test_many_that_show_nothing_get_one_sentence():
+    few, many = conclude_of(6), conclude_of(7)
+    assert len(few) == 8
+    assert len(many) == 3
+    assert set(many) - set(few) == {
+        "no difference shown between none and any of 7 others, from s6 (+0.60 points, 95 % "
+        "interval −1.00 to 2.00, n = 3) to s0 (+0.00 points, 95 % interval −1.00 to 2.00, n = 3). "
+        "Each has its row in the table."
+    }
+    assert set(many) & set(few) == {
+        "best is better than none (+2.00 points, 95 % interval 1.50 to 2.50, n = 3).",
+        "apart and none have no seed in common: they are not compared.",
+    }
 
 
 @pytest.mark.parametrize(
