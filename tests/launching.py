@@ -42,7 +42,7 @@ def group(command: list[str], **settings) -> Iterator[subprocess.Popen]:
         process.wait()
 
 
-def launch(*command: str, size: int = 2, leads: bool = True, seconds: float = 60) -> Ended:
+def launch(*command: str, size: int = 2, leads: bool = True, seconds: float = 300) -> Ended:
     """Run a script (or `-m` a module) on several ranks until all of them have ended.
 
     Args:

@@ -1,12 +1,14 @@
 """`python -m tests.ranked RANK STEP DEED ARGUMENTS`: train.py, one rank of which does something.
 
 When so many updates are made, before anything is evaluated or saved, the rank does the deed: `fail`
-with an exception, send the signal SIG... to itself, or send SIGTERM to its `parent`, the launcher.
+with an exception, send the signal SIG... to itself, or send SIGTERM to its `parent`, the launcher,
+and wait until that has passed it on.
 """
 
 import os
 import signal
 import sys
+import time
 
 from engine import ranks
 from scripts.command_line import run_command
@@ -22,7 +24,10 @@ if __name__ == "__main__":
         if deed == "fail":
             raise RuntimeError("the deed")
         if deed == "parent":
+            interruption = signal.getsignal(signal.SIGTERM).__self__
             os.kill(os.getppid(), signal.SIGTERM)
+            while not interruption.number:  # or the run may be over before it is passed on
+                time.sleep(0.01)
         else:
             os.kill(os.getpid(), signal.Signals[deed])
 
