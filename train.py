@@ -11,6 +11,9 @@ This file composes the parts and hands them to `engine.trainer.Trainer`. It impo
 when a run starts, so that help and completion stay quick.
 """
 
+import scripts as scripts  # before the packages: it tells if one is missing
+
+# isort: split
 import contextlib
 import logging
 from math import ceil

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,6 +14,15 @@ from scripts import doctor, doctor_inside
 from scripts.doctor import SETUP, START, Finding
 from tests.conftest import ROOT, TINY
 
+BARE = ["scripts/__init__.py", "scripts/doctor.py", "engine/machine.py", "data/disk.py"]
+PROGRAMS = [
+    "train.py",
+    *(
+        f"-m scripts.{path.stem}"
+        for path in sorted(ROOT.glob("scripts/*.py"))
+        if "\n    python -m scripts." in path.read_text() and path.stem != "doctor"
+    ),
+]
 SMALL = [word for word in TINY if word.startswith("dataset")]
 
 
@@ -42,7 +52,7 @@ def test_a_good_machine():
 # --- other Pythons, and none of the packages ---------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["scripts/doctor.py", "engine/machine.py", "data/disk.py"])
+@pytest.mark.parametrize("name", BARE)
 def test_what_runs_without_packages_needs_none_and_an_old_python_reads_it(name):
     tree = ast.parse((ROOT / name).read_text(), feature_version=(3, 7))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -59,6 +69,25 @@ def test_a_python_without_packages(tmp_path):
     assert found["oneflow"].startswith("MEND  OneFlow is not installed for this Python > ")
     assert found["data set"] == "note  not looked at: its reader needs the packages"
     assert START not in found
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_tells_that_this_python_has_no_packages(program):
+    bare = os.path.realpath(sys.executable)
+    command = [bare, "-s", *program.split(), *(["x", "y"] if "export" in program else [])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        rf"error: {bare} has no package \w+\. What to type is said by\n"
+        rf"{bare} -m scripts\.doctor\n",
+        done.stderr,
+    )
+
+
+def test_a_module_of_ours_that_is_missing_is_a_bug():
+    code = "import scripts; import scripts.nowhere"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" in done.stderr and "has no package" not in done.stderr
 
 
 @pytest.mark.parametrize(
