@@ -78,7 +78,7 @@ def import_oneflow() -> ModuleType:
             oneflow = importlib.import_module("oneflow")
     except Exception as error:  # numpy 2 and protobuf 4 each make it one of their own kind
         reason = str(error).strip(". ").partition("\n")[0].rstrip(".!")
-        sys.exit(f"OneFlow cannot be imported ({reason}). {import_advice(str(error))}")
+        sys.exit(f"error: OneFlow cannot be imported ({reason}). {import_advice(str(error))}")
     # OneFlow's import replaces the C-level handler of SIGINT: Ctrl-C would be a segmentation fault.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)

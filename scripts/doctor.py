@@ -187,7 +187,8 @@ def look_inside(words: list[str]) -> Iterator[Finding]:
         name = signal.Signals(-done.returncode).name
         yield Finding("mend", START, f"the process was ended by {name}")
     elif done.returncode:
-        yield Finding("mend", START, (done.stderr.strip().splitlines() or ["no reason given"])[-1])
+        told = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        yield Finding("mend", START, told.removeprefix("error: "))
 
 
 def examine(words: list[str]) -> Iterator[Finding]:

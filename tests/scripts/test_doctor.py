@@ -258,10 +258,10 @@ def stub(tmp_path, code: str) -> str:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("raise ImportError('libcudnn.so.8: gone')", "cannot be imported (libcudnn.so.8: gone)"),
+        ("raise ImportError('libcudnn.so.8: gone')", "OneFlow cannot be imported (libcudnn.so.8: gone)"),
         (
             "raise TypeError('Descriptors cannot.\\nMore')",
-            "cannot be imported (Descriptors cannot)",
+            "OneFlow cannot be imported (Descriptors cannot)",
         ),
         ("import os; os.abort()", "the process was ended by SIGABRT"),
     ],
@@ -269,7 +269,7 @@ def stub(tmp_path, code: str) -> str:
 def test_oneflow_that_does_not_start(tmp_path, code, words):
     done = run_doctor(*SMALL, PYTHONPATH=stub(tmp_path, code))
     assert done.returncode == 1
-    assert words in findings_of(done.stdout)[START]
+    assert findings_of(done.stdout)[START].startswith(f"MEND  {words}")
 
 
 def test_a_mistyped_key_is_told(monkeypatch, capsys):
