@@ -3,8 +3,8 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -72,23 +72,37 @@ def tell_time(planned: Sequence[Planned], at_once: int | None, folder: Path) -> 
             left[kind_of(plan.config)] += plan.total_steps - plan.job.step
     if not left:
         return "Nothing is left to do: the command would only write the report."
-    found: dict[tuple, list[float]] = {kind: [] for kind in left}
-    for run in recent_runs(folder):
-        kind, summary = run
+    found: dict[tuple, list[dict[str, Any]]] = {kind: [] for kind in left}
+    for kind, summary in recent_runs(folder):
         if kind in found and summary.get("steps"):
-            found[kind].append(summary["seconds"] / summary["steps"])
+            found[kind].append(summary)
     if not all(found.values()):
         return (
             "How long that takes is not known: below outputs/ and multirun/ is no finished run "
             "of the same model, data set, batch size and optimizer."
         )
-    seconds = sum(steps * median(found[kind]) for kind, steps in left.items())
+    pace = {kind: usual_pace(runs) for kind, runs in found.items()}
+    seconds = sum(steps * pace[kind] for kind, steps in left.items())
     places = "in all, divided by as many jobs as run at once"
     if at_once:
         seconds, places = seconds / min(at_once, len(planned)), f"with {at_once} at a time"
-    pace = ", ".join(f"{median(rates):.3g}" for rates in found.values())
-    count = sum(len(rates) for rates in found.values())
-    return f"About {clock(seconds)} {places}, at {pace} s per step as in {count} finished runs."
+    told = ", ".join(f"{rate:.3g}" for rate in pace.values())
+    runs = sum(len(summaries) for summaries in found.values())
+    return (
+        f"About {clock(seconds)} {places}, at {told} s per step as in {runs} finished "
+        f"run{'s' * (runs > 1)}."
+    )
+
+
+def usual_pace(runs: Sequence[dict[str, Any]]) -> float:
+    """Seconds per step of the run that has the middle one of all steps, sorted by pace.
+
+    A short run, which is mostly start and end, weighs little, and one that slept changes nothing.
+    """
+    paces = sorted((run["seconds"] / run["steps"], run["steps"]) for run in runs)
+    before = accumulate(steps for _, steps in paces)
+    half = sum(steps for _, steps in paces) / 2
+    return next(pace for (pace, _), steps in zip(paces, before, strict=True) if steps >= half)
 
 
 def kind_of(config: Any) -> tuple:

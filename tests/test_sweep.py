@@ -116,7 +116,7 @@ def test_a_dry_run_lists_the_jobs(sweep_here, tmp_path):
         "seed=3  to run, 20 steps",
         "",
         f"4 jobs in {os.path.relpath(folder_of(tmp_path))}: 1 done, 1 to continue, 2 to run",
-        "About 0:00:22 with 1 at a time, at 0.5 s per step as in 1 finished runs.",
+        "About 0:00:22 with 1 at a time, at 0.5 s per step as in 1 finished run.",
         "Nothing was started.",
     ]
     code, out = sweep_here("seed=0", "dry_run=true")
@@ -127,6 +127,20 @@ def planned_of(step, state="new"):
     """A job of 100 steps."""
     config = OmegaConf.create({"model": {"depth": 1}})
     return Planned(Job(Path("x"), (), state, step, (), ()), 100, config)
+
+
+@pytest.mark.parametrize(
+    ("runs", "pace"),  # runs: steps, seconds
+    [
+        ([(10, 20)], 2),
+        ([(10, 20), (10, 10), (10, 90)], 2),
+        ([(3, 6), (3, 6), (1000, 100)], 0.1),  # two that were hardly more than a start
+        ([(10, 10), (10, 20)], 1),
+    ],
+)
+def test_the_usual_pace(runs, pace):
+    summaries = [{"steps": steps, "seconds": seconds} for steps, seconds in runs]
+    assert sweep_estimate.usual_pace(summaries) == pace
 
 
 @pytest.mark.parametrize(

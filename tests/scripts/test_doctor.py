@@ -258,7 +258,10 @@ def stub(tmp_path, code: str) -> str:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("raise ImportError('libcudnn.so.8: gone')", "OneFlow cannot be imported (libcudnn.so.8: gone)"),
+        (
+            "raise ImportError('libcudnn.so.8: gone')",
+            "OneFlow cannot be imported (libcudnn.so.8: gone)",
+        ),
         (
             "raise TypeError('Descriptors cannot.\\nMore')",
             "OneFlow cannot be imported (Descriptors cannot)",
