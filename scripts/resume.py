@@ -23,20 +23,18 @@ from scripts.run_config import (
 )
 from scripts.targets import check_targets
 
-# What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
-MAY_CHANGE = {
-    "epochs",
+# What changes where and how a run goes, and not what comes out.
+NO_RESULT = (
     "lint",
-    "max_steps",
     "device",
     "dataset.root",
     "dataset.download",
     "trainer.log_every",
     "trainer.checkpoint_every",
     "trainer.keep_last",
-    "trainer.on_nonfinite",
-    "trainer.max_skipped",
-}
+)
+# What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
+MAY_CHANGE = {*NO_RESULT, "epochs", "max_steps", "trainer.on_nonfinite", "trainer.max_skipped"}
 # What a fork must keep, since the state of the optimizer and the step mean nothing without it.
 MUST_STAY = ("model", "dataset", "optimizer", "batch_size")
 FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dataset.download"}

@@ -42,7 +42,7 @@ CHANGES = {"flowvision": {"image_size": 64}}
 # By heart: 0.001, with Adam, is too much for three linear layers that start small. Without batch
 # norm 16 layers make all images of fine noise alike, so that net is shown squares of 8 x 8 pixels.
 LEARNING_RATES = dict.fromkeys(("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"), 3e-4)
-LEARNING_RATES["vgg16"] = 2e-4
+LEARNING_RATES["vgg16"] = 1e-4
 GRAINS = {"vgg16": 8}
 
 
