@@ -40,7 +40,7 @@ train-all-cores: $(READY) ## the same with one process per core (docs/distribute
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest -q $(args)
 
-test-full: $(READY) ## run all tests, also those `test` samples (half an hour)
+test-full: $(READY) ## run all tests, also those `test` samples (an hour)
 	@$(BIN)/python -m pytest -q -m 'full or not full' $(args)
 
 test-gpu: $(READY) ## run the tests that need a GPU; ends with a table to paste
