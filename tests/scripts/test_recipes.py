@@ -21,8 +21,6 @@ SMALL = (
     *("dataset=synthetic", "dataset.train_size=6", "dataset.val_size=0", "dataset.test_size=2"),
     *("batch_size=2", "max_steps=3", "device=cpu", "lint=off"),
 )
-# WRN-28-10, 5,243 million multiply-adds an image: one step in CI, of one of the two
-HEAVY = {"sgdr_wrn_28_10", "swa_wrn_28_10"}
 
 
 def composed(name, number):
@@ -73,17 +71,11 @@ def test_rates_are_those_of_the_paper(name, number, expected):
     assert found == {epoch: pytest.approx(rate, rel=0.01) for epoch, rate in expected.items()}
 
 
-@pytest.mark.parametrize(
-    ("name", "steps"),
-    [
-        *[pytest.param(n, 3, marks=pytest.mark.full if n in HEAVY else ()) for n in RECIPES],
-        ("sgdr_wrn_28_10", 1),
-    ],
-)
-def test_every_recipe_takes_three_steps(name, steps, train_here):
-    run = Run(train_here(f"experiment={name}", *SMALL, f"max_steps={steps}"), None)
-    assert (run.summary["status"], run.summary["steps"]) == ("completed", steps)
-    assert run.summary["lr_check"] == {"steps": steps, "mismatches": 0}
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_takes_three_steps(name, train_here):
+    run = Run(train_here(f"experiment={name}", *SMALL), None)
+    assert (run.summary["status"], run.summary["steps"]) == ("completed", 3)
+    assert run.summary["lr_check"] == {"steps": 3, "mismatches": 0}
     assert not [key for key in run.hparams if key.startswith("recipe")]
 
 
