@@ -5,12 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import oneflow as flow
 import pytest
 
 from scripts import benchmark, measure
-from scripts.benchmarks import growth, memory, peers, phases, startup
+from scripts.benchmarks import growth, memory, peers, startup
 from scripts.compare import write_report
 from scripts.measure import Figure, Options, figure, in_turns, run_child
 from tests.conftest import ROOT
