@@ -147,7 +147,7 @@ def test_every_net_learns_64_images_by_heart(path):
     grain = GRAINS.get(path.stem, 1)
     batch = images(64, SIDES.get(path.stem, 32) // grain)
     batch = batch.repeat_interleave(grain, 2).repeat_interleave(grain, 3)
-    labels = flow.tensor(np.arange(64) % 10)  # of equal numbers: a class of one takes long
+    labels = flow.tensor(np.arange(64) % 10)  # of equal numbers, or one image takes long
     optimizer = flow.optim.Adam(net.parameters(), lr=LEARNING_RATES.get(path.stem, 0.001))
     for _ in range(150):
         logits = net(batch)
