@@ -17,7 +17,7 @@ def tell_missing(
 ) -> None:
     """Say in a sentence that a package is not installed; show other errors as Python does."""
     name = (getattr(error, "name", None) or "").partition(".")[0]
-    if not isinstance(error, ModuleNotFoundError) or name in OURS:
+    if not isinstance(error, ModuleNotFoundError) or name in ("", *OURS):
         sys.__excepthook__(kind, error, trace)
         return
     print(

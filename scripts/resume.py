@@ -24,7 +24,7 @@ from scripts.run_config import (
 from scripts.targets import check_targets
 
 # What changes where and how a run goes, and not what comes out.
-NO_RESULT = (
+WHERE_AND_HOW = (
     "lint",
     "device",
     "dataset.root",
@@ -34,7 +34,7 @@ NO_RESULT = (
     "trainer.keep_last",
 )
 # What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
-MAY_CHANGE = {*NO_RESULT, "epochs", "max_steps", "trainer.on_nonfinite", "trainer.max_skipped"}
+MAY_CHANGE = {*WHERE_AND_HOW, "epochs", "max_steps", "trainer.on_nonfinite", "trainer.max_skipped"}
 # What a fork must keep, since the state of the optimizer and the step mean nothing without it.
 MUST_STAY = ("model", "dataset", "optimizer", "batch_size")
 FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dataset.download"}

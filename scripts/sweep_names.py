@@ -17,13 +17,13 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from scripts.resume import ABOUT_THIS_COMMAND, NO_RESULT, is_override, key_of
+from scripts.resume import ABOUT_THIS_COMMAND, WHERE_AND_HOW, is_override, key_of
 
 NAMES_THE_JOB = ("scheduler", "seed")
 # What may differ between a job that is found and the one that is asked for.
 CHANGES_NO_RESULT = (
     *(key for key in ABOUT_THIS_COMMAND if key not in ("fork", "fork_at")),
-    *NO_RESULT,
+    *WHERE_AND_HOW,
 )
 # What Hydra's plugins do here if the command line does not say otherwise.
 DEFAULTS = {

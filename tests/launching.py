@@ -42,14 +42,13 @@ def group(command: list[str], **settings) -> Iterator[subprocess.Popen]:
         process.wait()
 
 
-def launch(*command: str, size: int = 2, leads: bool = True, seconds: float = 300) -> Ended:
+def launch(*command: str, size: int = 2, leads: bool = True) -> Ended:
     """Run a script (or `-m` a module) on several ranks until all of them have ended.
 
     Args:
         command: what follows the launcher's own arguments.
         size: how many ranks.
         leads: whether the launcher leads the group of its processes.
-        seconds: how long it may take.
     """
     launcher = ["-m", "oneflow.distributed.launch", "--nproc_per_node", str(size)]
     words = [sys.executable, *launcher, "--master_port", str(free_port()), *command]
@@ -57,5 +56,5 @@ def launch(*command: str, size: int = 2, leads: bool = True, seconds: float = 30
         words = [sys.executable, "-c", BESIDE, *words]
     pipe = subprocess.PIPE
     with group(words, stdout=pipe, stderr=pipe) as process:
-        out, error = process.communicate(timeout=seconds)  # they end when the last rank does
+        out, error = process.communicate(timeout=300)  # they end when the last rank does
         return Ended(process.returncode, out, error)
