@@ -79,8 +79,7 @@ def compare_in_words(label: str, reference: str, difference: Difference) -> str:
 
 def is_plain(difference: Difference) -> bool:
     """Whether it was tested, nothing is shown, and there is nothing else to say."""
-    tested = difference.n > 1 and not difference.same and not np.isnan(difference.p)
-    return tested and not difference.shown and second(difference) == "."
+    return not np.isnan(difference.p) and not difference.shown and second(difference) == "."
 
 
 def figures(difference: Difference) -> str:

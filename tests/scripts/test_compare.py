@@ -65,6 +65,7 @@ def test_runs_are_found_at_any_depth_once_and_not_inside_a_run(tmp_path):
         ([{"seed": 0}, {"seed": 1}], {"": ["step"]}),
         ([{"device": "cpu"}, {"seed": 1, "dataset__root": "elsewhere"}], {"": ["step"]}),
         ([{"peak_lr": {"step": 0.1}}, {"seed": 1, "dry_run": False}], {"": ["step"]}),
+        ([{"fork": "outputs/RUN"}, {"seed": 1}], {"": ["step"]}),
         # A key that an older run does not have yet is null.
         ([{"dataset__augment__cutout": None}, {"seed": 1}], {"": ["step"]}),
         # ... or has the value of what the older run did.

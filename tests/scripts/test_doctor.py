@@ -275,6 +275,14 @@ def test_oneflow_that_does_not_start(tmp_path, code, words):
     assert findings_of(done.stdout)[START].startswith(f"MEND  {words}")
 
 
+def test_a_training_says_the_same(tmp_path):
+    env = os.environ | {"PYTHONPATH": stub(tmp_path, "raise ImportError('libx.so.8: gone')")}
+    command = [sys.executable, "train.py", *TINY, f"hydra.run.dir={tmp_path}/run"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: OneFlow cannot be imported (libx.so.8: gone). ")
+
+
 def test_a_mistyped_key_is_told(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["doctor", "dataset.rot=x"])
     with pytest.raises(SystemExit) as ended:

@@ -4,6 +4,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from engine.events import EventFile
+from scripts import event_files
 from scripts.event_files import read_scalars
 
 
@@ -63,3 +64,14 @@ def test_a_changed_byte_is_found(tmp_path, place):
     path.write_bytes(bytes(data))
     with pytest.raises(ValueError, match="is damaged"):
         read_rates(tmp_path)
+
+
+def test_a_record_larger_than_any_of_a_run_is_refused(tmp_path, monkeypatch):
+    write_events(tmp_path, steps=10)
+    (path,) = tmp_path.iterdir()
+    largest = max(map(len, event_files.read_records(path)))
+    monkeypatch.setattr(event_files, "MAX_RECORD", largest)
+    assert len(event_files.read_records(path)) > 10
+    monkeypatch.setattr(event_files, "MAX_RECORD", largest - 1)
+    with pytest.raises(ValueError, match=f"has a record of more than {largest - 1} bytes"):
+        event_files.read_records(path)
