@@ -11,23 +11,21 @@ This file composes the parts and hands them to `engine.trainer.Trainer`. It impo
 when a run starts, so that help and completion stay quick.
 """
 
-import scripts as scripts  # before the packages: it tells if one is missing
+import runs as runs  # before the packages: it says if one is missing
 
 # isort: split
 import contextlib
 import logging
-from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from scripts.cadence import read_cadence, read_swa
-from scripts.command_line import run_command
-from scripts.report import (
+from runs.build import build_horizon, build_trainer, check_schedule
+from runs.command_line import run_command
+from runs.start import Start, find_start, save_config
+from runs.summary import (
     check_rates,
     conclusion,
     how_to_continue,
@@ -35,28 +33,15 @@ from scripts.report import (
     introduction,
     record_images,
     summarize,
-    versions,
 )
-from scripts.resume import save_config
-from scripts.start import Start, base_lrs, find_start
-from scripts.sweep_job import run_job
+from runs.sweep.callback import run_sweep
 
 if TYPE_CHECKING:
-    from engine.signals import Interruption
+    from engine.process.signals import Interruption
     from engine.trainer import Trainer
     from schedulers import Horizon
 
 log = logging.getLogger(__name__)
-
-TRAINER_KEYS = (
-    "clip_grad_norm",
-    "label_smoothing",
-    "keep_last",
-    "on_nonfinite",
-    "max_skipped",
-    "graph",
-    "amp",
-)
 
 
 def train(config: DictConfig) -> float | None:
@@ -69,7 +54,7 @@ def train(config: DictConfig) -> float | None:
         ValueError, OSError: a key's value cannot be used; the message is a sentence that names it.
         FloatingPointError: a training loss is not a finite number.
     """
-    from engine.settings import check_settings
+    from runs.settings import check_settings
 
     if config.dry_run:
         raise ValueError("dry_run=true lists the jobs of a sweep: add -m, or leave it out.")
@@ -80,11 +65,11 @@ def train(config: DictConfig) -> float | None:
     horizon = build_horizon(config)
 
     from data.augment import read_augment
-    from engine import ranks
-    from engine.folder import FolderLock
+    from engine.process import ranks
+    from engine.process.runtime import choose_device
+    from engine.process.signals import Interrupted, Interruption
     from engine.recorder import mark_interrupted
-    from engine.runtime import choose_device
-    from engine.signals import Interrupted, Interruption
+    from runs.folder import FolderLock
 
     read_augment(config.dataset.get("augment"))
     device = choose_device(config.device)
@@ -114,7 +99,7 @@ def train_from(
     interruption: "Interruption",
 ) -> float | None:
     """Build all parts, put them where the run starts, and train."""
-    from engine import ranks
+    from engine.process import ranks
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     ranks.barrier()  # each has read what the run was, which is about to be written anew
@@ -136,141 +121,9 @@ def train_from(
         ) from error
 
 
-def build_horizon(config: DictConfig) -> "Horizon":
-    """The length of the run, from sizes in the config alone: no data is read."""
-    from data import split_sizes
-    from schedulers import Horizon
-
-    steps_per_epoch = ceil(split_sizes(config.dataset)[0] / config.batch_size)
-    return Horizon(config.epochs * steps_per_epoch, steps_per_epoch)
-
-
-def check_schedule(config: DictConfig, horizon: "Horizon") -> None:
-    """Refuse a schedule that cannot be built or followed, and lint it as the key `lint` says."""
-    from data import split_sizes
-    from schedulers.lint import lint_trace
-
-    findings = lint_trace(config.scheduler, base_lrs(config.optimizer), horizon)
-    if findings and config.lint == "error":
-        raise ValueError("lint=error: " + "; ".join(str(finding) for finding in findings) + ".")
-    if config.lint == "warn":
-        for finding in findings:
-            log.warning("Lint: %s", finding)
-    target = str(config.scheduler.get("_target_"))
-    if target.endswith("ReduceLROnPlateau") and split_sizes(config.dataset)[1] == 0:
-        raise ValueError(
-            "dataset.val_size=0: ReduceLROnPlateau follows the validation split; expected at "
-            "least 1."
-        )
-
-
-def build_trainer(
-    config: DictConfig,
-    horizon: "Horizon",
-    device: str,
-    interruption: "Interruption",
-    recorder: Any = None,
-) -> "Trainer":
-    """Build every part of a run, from the data to the trainer.
-
-    Without a recorder there will be one that writes to the run folder.
-    """
-    import oneflow as flow
-
-    from data import BatchLoader, build_dataset
-    from engine import ranks
-    from engine.averaging import Averages
-    from engine.recorder import Recorder
-    from engine.trainer import Trainer
-    from schedulers import build_scheduler
-
-    cadence = read_cadence(config, horizon)
-    flow.manual_seed(config.seed)
-    model = build_part(config.model, "model").to(device)
-    optimizer = build_optimizer(config.optimizer, model)
-    scheduler = build_scheduler(config.scheduler, optimizer, horizon)
-    dataset = build_dataset(config.dataset)
-    shared = {
-        "batch_size": config.batch_size,
-        "mean": dataset.mean,
-        "std": dataset.std,
-        "device": device,
-        "part": ranks.part,
-    }
-    loaders = {
-        "train": BatchLoader(
-            dataset.train,
-            **shared,
-            seed=config.seed,
-            augment=config.dataset.augment,
-            shuffle=True,
-            classes=len(dataset.class_names),
-        ),
-        "val": BatchLoader(dataset.val, **shared),
-        "test": BatchLoader(dataset.test, **shared),
-    }
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    stop_step = min(config.max_steps or horizon.total_steps, horizon.total_steps)
-    return Trainer(
-        model,
-        optimizer,
-        scheduler,
-        loaders,
-        recorder or Recorder(folder, stop_step, cadence["log_every"], silent=ranks.RANK > 0),
-        stop_step=stop_step,
-        eval_every=cadence["eval_every"],
-        checkpoint_every=cadence["checkpoint_every"],
-        **{key: config.trainer[key] for key in TRAINER_KEYS},
-        averages=Averages(
-            model,
-            loaders["train"].epoch,
-            interruption.poll,
-            ema_decay=config.trainer.ema_decay,
-            **read_swa(config, horizon),
-        ),
-        seed=config.seed,
-        interruption=interruption,
-        about={
-            "config": OmegaConf.to_container(config, resolve=True),
-            "versions": versions(),
-            "ranks": ranks.SIZE,
-        },
-    )
-
-
-def build_part(node: DictConfig, key: str, *args: Any, **kwargs: Any) -> Any:
-    """Instantiate a node; a target that is missing or refuses its arguments is a ValueError."""
-    try:
-        return hydra.utils.instantiate(node, *args, _convert_="all", **kwargs)
-    except (InstantiationException, AssertionError) as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise ValueError(f"{key}: {node._target_} cannot be built: {reason}") from error
-
-
-def build_optimizer(node: DictConfig, model: Any) -> Any:
-    """The optimizer of a node over a model's parameters.
-
-    With `decay_norm_and_bias: false` there are two groups: the weights, and without weight decay
-    all parameters of fewer than two dimensions (norms' scales and shifts, biases).
-    """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [{"params": parameters}]
-    if not node.decay_norm_and_bias:
-        vectors = [parameter for parameter in parameters if parameter.ndim < 2]
-        weights = [parameter for parameter in parameters if parameter.ndim >= 2]
-        if not vectors or not weights:
-            raise ValueError(
-                "optimizer.decay_norm_and_bias=false: this model has no two kinds of parameters; "
-                "expected true."
-            )
-        groups = [{"params": weights}, {"params": vectors, "weight_decay": 0.0}]
-    settings = OmegaConf.masked_copy(node, [key for key in node if key != "decay_norm_and_bias"])
-    return build_part(settings, "optimizer", groups)
-
-
 def run(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> float | None:
     """Train, test once, and leave the summary, whatever happens on the way."""
-    from engine.signals import Interrupted
+    from engine.process.signals import Interrupted
 
     status, test = "failed", {}
     try:
@@ -293,4 +146,4 @@ def run(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> float | N
 
 
 if __name__ == "__main__":
-    run_command(train, run_job=run_job)
+    run_command(train, sweep=run_sweep)

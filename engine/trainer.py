@@ -7,13 +7,13 @@ import oneflow as flow
 from oneflow import nn
 from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
-from engine import ranks, runtime
 from engine.averaging import Averages
 from engine.checkpoint import write_checkpoint
 from engine.finite import NonFinite, check_weights
 from engine.loader import Loader
+from engine.process import ranks, runtime
+from engine.process.signals import Interrupted, Interruption
 from engine.recorder import Recorder
-from engine.signals import Interrupted, Interruption
 from engine.update import build_update
 
 

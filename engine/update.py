@@ -5,10 +5,10 @@ from typing import Any
 import oneflow as flow
 from oneflow import nn
 
-from engine import ranks
 from engine.finite import add_up, build_guard, measure_gradient
 from engine.graph import GraphUpdate
 from engine.hits import count_hits
+from engine.process import ranks
 
 
 class EagerUpdate:

@@ -1,6 +1,13 @@
 """Learning-rate schedules: built from a YAML node, stepped once per optimizer update."""
 
-from schedulers.build import build_scheduler, trace_lr
+from schedulers.build import build_scheduler, is_plateau, made_up_metrics, trace_lr
 from schedulers.durations import Horizon, to_steps
 
-__all__ = ["Horizon", "build_scheduler", "to_steps", "trace_lr"]
+__all__ = [
+    "Horizon",
+    "build_scheduler",
+    "is_plateau",
+    "made_up_metrics",
+    "to_steps",
+    "trace_lr",
+]

@@ -234,3 +234,20 @@ def _trace_plateau(
         for group, trace in zip(groups, rates, strict=True):
             trace.append(group["lr"])
     return rates
+
+
+def is_plateau(node: Mapping[str, Any]) -> bool:
+    """Whether the rates follow a metric."""
+    return str(node.get("_target_")).rpartition(".")[2] == "ReduceLROnPlateau"
+
+
+def made_up_metrics(mode: str, total_steps: int, every: int) -> dict[int, float]:
+    """A metric that improves by a tenth at each evaluation and stalls after 40 % of the run.
+
+    >>> made_up_metrics("min", total_steps=100, every=20)
+    {20: 0.9, 40: 0.81, 60: 0.81, 80: 0.81}
+    """
+    factor = 0.9 if mode == "min" else 1 / 0.9
+    last_better = int(0.4 * total_steps) // every
+    evaluations = range(1, (total_steps - 1) // every + 1)
+    return {k * every: round(factor ** min(k, last_better), 12) for k in evaluations}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-OURS = ("data", "engine", "models", "schedulers", "scripts", "tests", "train")
+OURS = ("common", "data", "engine", "models", "plots", "runs", "schedulers", "scripts", "tests")
 
 
 def tell_missing(
@@ -21,7 +21,7 @@ def tell_missing(
         sys.__excepthook__(kind, error, trace)
         return
     print(
-        f"error: {sys.executable} has no package {name}. What to type is said by\n"
+        f"error: package {name!r} is missing from this Python. To fix it, run: "
         f"{sys.executable} -m scripts.doctor",
         file=sys.stderr,
     )

@@ -10,83 +10,11 @@ Reads run folders, and folders with run folders at any depth; trains nothing. Wr
 """
 
 import argparse
-import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.comparison.runs import Run, find_runs, read_run
-from scripts.comparison.settings import arrange
-
-MOST_SENTENCES = 12
-
-
-@dataclass
-class Report:
-    """What was written, and what it says in short.
-
-    Attributes:
-        html: the report.
-        files: all files that were written.
-        sentences: one per comparison.
-        alarms: runs whose rates were not those of their preview.
-        rates: how many rates were as previewed.
-        lost: the runs that do not count, each with its `problem`.
-    """
-
-    html: Path
-    files: list[Path]
-    sentences: list[str]
-    alarms: list[str]
-    rates: str
-    lost: list[Run]
-
-    def __str__(self) -> str:
-        return "\n".join(tell(self))
-
-
-def write_report(
-    folders: Sequence[Path],
-    out: Path | None = None,
-    reference: str | None = None,
-    accuracies: Sequence[float] = (),
-) -> Report:
-    """Write the report on the runs in these folders.
-
-    Args:
-        folders: run folders, or folders that have some in them.
-        out: where to write; by default the folder, or where several have their common parent.
-        reference: the schedule that the others are compared with.
-        accuracies: in percent, for the table of steps; chosen from the data by default.
-
-    Raises:
-        FileNotFoundError: a folder does not exist or has no run in it.
-        ValueError: the reference is none of the schedules.
-    """
-    from scripts.comparison.group_curves import write_groups
-    from scripts.comparison.report import write_files
-    from scripts.comparison.sentences import tell_rates
-    from scripts.comparison.tables import compare_condition
-
-    runs = [read_run(folder) for folder in find_runs(folders)]
-    out = out or common_folder(folders)
-    conditions = arrange(runs)
-    comparisons = [compare_condition(part, reference, accuracies) for part in conditions]
-    sections, files = write_files(out, comparisons, runs)
-    write_groups(out, comparisons)
-    rates, alarms = tell_rates(runs)
-    said = [
-        f"{section.title}: {sentence}" if section.title else sentence
-        for section in sections
-        for sentence in section.sentences
-    ]
-    return Report(files[0], files, said, alarms, rates, [run for run in runs if run.problem])
-
-
-def common_folder(folders: Sequence[Path]) -> Path:
-    """The folder, or the nearest that holds them all."""
-    return Path(os.path.commonpath([folder.resolve() for folder in folders]))
+from runs.comparison.runs import find_runs, read_run
+from runs.comparison.write import write_report
 
 
 def main() -> None:
@@ -104,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         if options.best:
-            from scripts.comparison.tuning import choose_best
+            from runs.comparison.tuning import choose_best
 
             runs = [read_run(folder) for folder in find_runs(options.folders)]
             print(choose_best(runs, options.best))
@@ -113,19 +41,6 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(report)
-
-
-def tell(report: Report) -> list[str]:
-    """The report in short, for the screen."""
-    lines = report.sentences[:MOST_SENTENCES]
-    if len(report.sentences) > MOST_SENTENCES:
-        lines.append(f"... and {len(report.sentences) - MOST_SENTENCES} more in the report")
-    for run in report.lost[:MOST_SENTENCES]:
-        lines.append(f"does not count: {run.folder.name} ({run.status}): {run.problem}")
-    if len(report.lost) > MOST_SENTENCES:
-        lines.append(f"... and {len(report.lost) - MOST_SENTENCES} more that do not count")
-    lines += [f"ALARM: {alarm}" for alarm in report.alarms]
-    return [*lines, report.rates, f"report: {os.path.relpath(report.html)}"]
 
 
 def _percents(text: str) -> list[float]:

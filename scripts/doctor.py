@@ -56,7 +56,7 @@ def load_alone(path: str) -> ModuleType:
     return module
 
 
-machine = load_alone("engine/machine.py")
+machine = load_alone("engine/process/machine.py")
 disk = load_alone("data/disk.py")
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from engine import runtime  # isort: skip  (it prepares the process for OneFlow, which data imports)
+from engine.process import runtime  # isort: skip  (it prepares the process for OneFlow, which data imports)
 from data import build_dataset
 from data.cifar import find_source
 from data.cifar_layouts import CIFAR10, CIFAR100
 from data.disk import is_writable
-from scripts.command_line import CONF, MISTAKES, explain
+from runs.command_line import CONF, MISTAKES, explain
 from scripts.doctor import START, Finding, check_gpu
 
 # OpenBLAS's kernel sets that use AVX2 or more.

@@ -43,7 +43,7 @@ def choose_weights(checkpoint: "Checkpoint", average: str | None) -> dict[str, A
     Raises:
         ValueError: it holds no such mean, or one without statistics for batch normalization.
     """
-    from engine import runtime
+    from engine.process import runtime
 
     if average is None:
         return {name: runtime.flow.tensor(array) for name, array in checkpoint.model.items()}
@@ -73,7 +73,7 @@ def export(source: Path, out: Path, average: str | None = None) -> "Checkpoint":
         FileExistsError: `out` exists and is not an empty folder.
         ValueError: the checkpoint is damaged, or has no such mean.
     """
-    from engine import runtime
+    from engine.process import runtime
 
     flow = runtime.flow
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):

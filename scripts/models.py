@@ -21,7 +21,7 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
-from scripts.command_line import CONF
+from runs.command_line import CONF
 
 NUM_CLASSES = 100
 SIZE = 32

@@ -21,14 +21,13 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig
 
-from scripts.command_line import run_command
-from scripts.curves import Curve, write_csv, write_json
-from scripts.report import choice
-from scripts.run_config import read_run_config
-from scripts.run_folder import read_applied, read_metrics, read_summary
-from scripts.start import base_lrs
-from scripts.targets import check_targets
-from train import build_horizon
+from plots.curves import Curve, write_csv, write_json
+from runs.build import base_lrs, build_horizon
+from runs.command_line import run_command
+from runs.config import read_run_config
+from runs.folder import read_applied, read_metrics, read_summary
+from runs.summary import choice
+from runs.targets import check_targets
 
 if TYPE_CHECKING:
     from schedulers import Horizon
@@ -136,7 +135,7 @@ def plateau_metrics(
     config: DictConfig, node: DictConfig, horizon: "Horizon"
 ) -> tuple[dict[int, float] | None, str]:
     """The metric that a ReduceLROnPlateau is previewed on, and a line that says which it is."""
-    from schedulers import to_steps
+    from schedulers import is_plateau, made_up_metrics, to_steps
 
     if not is_plateau(node):
         return None, ""
@@ -149,26 +148,9 @@ def plateau_metrics(
     )
 
 
-def is_plateau(node: DictConfig) -> bool:
-    """Whether the rates follow a metric."""
-    return str(node.get("_target_")).rpartition(".")[2] == "ReduceLROnPlateau"
-
-
-def made_up_metrics(mode: str, total_steps: int, every: int) -> dict[int, float]:
-    """A metric that improves by a tenth at each evaluation and stalls after 40 % of the run.
-
-    >>> made_up_metrics("min", total_steps=100, every=20)
-    {20: 0.9, 40: 0.81, 60: 0.81, 80: 0.81}
-    """
-    factor = 0.9 if mode == "min" else 1 / 0.9
-    last_better = int(0.4 * total_steps) // every
-    evaluations = range(1, (total_steps - 1) // every + 1)
-    return {k * every: round(factor ** min(k, last_better), 12) for k in evaluations}
-
-
 def read_run(folder: Path, allow_targets: Sequence[str]) -> tuple[list[Curve], str]:
     """The rates that a run applied and those that its configuration plans, and a title."""
-    from schedulers import trace_lr
+    from schedulers import is_plateau, trace_lr
 
     config = read_run_config(folder)
     check_targets(config, allow_targets)  # the run may be a stranger's
@@ -207,7 +189,7 @@ def compare_rates(planned: Sequence[Sequence[float]], applied: Sequence[dict[int
 
 def tell(curves: Sequence[Curve], title: str, log: bool) -> None:
     """Print the curves at 80 columns, their figures, notes and findings."""
-    from scripts.terminal_plot import draw_terminal
+    from plots.terminal import draw_terminal
 
     horizon = curves[0].horizon
     epochs, per_epoch = horizon.total_steps / horizon.steps_per_epoch, horizon.steps_per_epoch
@@ -232,7 +214,7 @@ def write(out: Path, curves: Sequence[Curve], title: str, log: bool) -> None:
         elif out.suffix == ".csv":
             write_csv(out, curves)
         else:
-            from scripts.plots import write_animation, write_picture
+            from plots.pictures import write_animation, write_picture
 
             draw = write_animation if out.suffix == ".gif" else write_picture
             draw(out, curves, title, log)

@@ -15,7 +15,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from scripts.command_line import run_command
+from runs.command_line import run_command
 
 if TYPE_CHECKING:
     from data import Dataset
@@ -46,7 +46,7 @@ def preview_augment(config: DictConfig) -> None:
     import engine  # noqa: F401  (prepares the process for OneFlow)
     from data import build_dataset
     from data.augment import read_augment
-    from engine.settings import integer_from
+    from runs.settings import integer_from
 
     settings = config.preview_augment
     out = Path(str(settings.out))

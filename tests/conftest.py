@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import engine  # noqa: F401
-from scripts.resume import expand_arguments
+from runs.overrides import expand_arguments
 from train import train
 
 ROOT = Path(__file__).parent.parent
@@ -104,9 +104,9 @@ def run_training(tmp_path):
 
 def train_in(parent: Path, *overrides: str, folder: str = "run", stop: int | None = None) -> Path:
     """Train in this process, in a folder of `parent`; as if a signal came after `stop` steps."""
-    from engine.signals import Interrupted
+    from engine.process.signals import Interrupted
     from engine.trainer import Trainer
-    from tests.continuing import stopping
+    from tests.helpers.continuing import stopping
 
     path = parent / folder
     words = expand_arguments(list(overrides))
@@ -137,7 +137,7 @@ def train_here(tmp_path):
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
     """A function: the evidence of a run that nothing stopped; each is trained once a session."""
-    from tests.continuing import evidence
+    from tests.helpers.continuing import evidence
 
     @lru_cache
     def evidence_of(*overrides: str) -> dict:
@@ -148,7 +148,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def stopped_once(tmp_path_factory) -> Path:
-    from tests.continuing import SHORT
+    from tests.helpers.continuing import SHORT
 
     every = ("scheduler=cosine_annealing", "trainer.checkpoint_every=4")
     return train_in(tmp_path_factory.mktemp("stopped"), *SHORT, *every, stop=6)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from scripts.command_line import run_command
+from runs.command_line import run_command
 from tests.conftest import ROOT, TINY
 from train import train
 

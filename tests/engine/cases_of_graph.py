@@ -11,11 +11,11 @@ from engine import graph as engine_graph
 from engine.graph import GraphUpdate
 from schedulers import Horizon, build_scheduler, trace_lr
 from tests.conftest import ROOT, TINY, Run
-from tests.continuing import SCHEDULERS, check_equal, evidence
 from tests.engine.test_finite import Spoiled, check_same, model_with_norm, tensors_of, weights
 from tests.engine.test_trainer import build_trainer, fit
+from tests.helpers.continuing import SCHEDULERS, check_equal, evidence
 
-NET = ("model._target_=tests.nets.with_norm", "allow_targets=[tests.nets]")
+NET = ("model._target_=tests.helpers.nets.with_norm", "allow_targets=[tests.helpers.nets]")
 # 14 steps in 2 epochs of 6 batches of 8 and one of 4 images
 SMALL = (*TINY, *NET, "dataset.train_size=52", "batch_size=8", "scheduler=warmup")
 HARD = (
@@ -206,7 +206,7 @@ def test_the_loss_scale_is_resumed(train_here, amp_here):
 
 
 def test_a_model_that_cannot_be_compiled_is_told(train_here):
-    branching = "model._target_=tests.nets.Branching"
+    branching = "model._target_=tests.helpers.nets.Branching"
     with pytest.raises(ValueError, match=r"trainer.graph=true: OneFlow cannot compile Branching: "):
         train_here(*SMALL, branching, GRAPH)
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine.averaging import Average, Averages, estimate_statistics
 from engine.checkpoint import read_checkpoint
-from engine.signals import Interrupted, Interruption
+from engine.process.signals import Interrupted, Interruption
 from tests.engine.test_finite import Spoiled, check_same, model_with_norm, weights
 from tests.engine.test_trainer import build_trainer, fit, points
 

@@ -10,7 +10,7 @@ import pytest
 from oneflow.optim.lr_scheduler import LambdaLR
 
 from engine.finite import Gate
-from engine.signals import Interrupted, Interruption
+from engine.process.signals import Interrupted, Interruption
 from tests.engine.test_trainer import PIXELS, Batches, build_trainer, fit, points
 
 CLASSES = 6

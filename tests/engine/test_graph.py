@@ -10,7 +10,7 @@ import pytest
 
 from engine.graph import check_possible
 from tests.conftest import ROOT
-from tests.continuing import check_equal, evidence, finish, start
+from tests.helpers.continuing import check_equal, evidence, finish, start
 
 CASES = "tests/engine/cases_of_graph.py"
 TEXT = (ROOT / CASES).read_text()
@@ -66,8 +66,8 @@ SMALL = (
     "epochs=1",
     "batch_size=8",
     "device=cpu",
-    "model._target_=tests.nets.with_norm",
-    "allow_targets=[tests.nets]",
+    "model._target_=tests.helpers.nets.with_norm",
+    "allow_targets=[tests.helpers.nets]",
     "optimizer=adamw",
     "scheduler=cosine_annealing",
     "trainer.graph=true",
@@ -84,7 +84,7 @@ def test_resumed_in_another_process_bit_for_bit(tmp_path):
         for folder, limit in zip(folders, limits, strict=True)
     ]
     assert [finish(process)[0] for process in processes] == [0, 0]
-    again = (f"resume={folders[1]}", "max_steps=null", "allow_targets=[tests.nets]")
+    again = (f"resume={folders[1]}", "max_steps=null", "allow_targets=[tests.helpers.nets]")
     code, _, error = finish(start(*again, cwd=ROOT))
     assert (code, error) == (0, "")
     whole, cut = map(evidence, folders)
@@ -154,8 +154,8 @@ def test_one_of_several_processes_has_no_graph(monkeypatch):
         (
             (
                 "trainer.graph=true",
-                "model._target_=tests.nets.with_dropout",
-                "allow_targets=[tests.nets]",
+                "model._target_=tests.helpers.nets.with_dropout",
+                "allow_targets=[tests.helpers.nets]",
             ),
             "this model has dropout",
         ),

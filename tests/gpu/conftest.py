@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime import cuda_problem
+from engine.process.runtime import cuda_problem
 
 HERE = Path(__file__).parent
 FACTS: dict[str, str] = {}  # what the tests have measured

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from engine.runtime import cuda_problem
+from engine.process.runtime import cuda_problem
 from tests.conftest import Run
-from tests.continuing import evidence
+from tests.helpers.continuing import evidence
 
 PROBLEM = cuda_problem()
 pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=f"no usable GPU: {PROBLEM}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data import BatchLoader
-from engine.runtime import cuda_problem
+from engine.process.runtime import cuda_problem
 from tests.data import plain
 from tests.data.plain import MEAN, STD, assert_same_bits, draw_split
 

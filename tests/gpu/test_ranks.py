@@ -2,10 +2,10 @@
 
 import pytest
 
-from engine.runtime import cuda_problem, flow
-from tests.continuing import evidence
-from tests.launching import launch
-from tests.test_ranks import RUN, check_close
+from engine.process.runtime import cuda_problem, flow
+from tests.helpers.continuing import evidence
+from tests.helpers.launching import launch
+from tests.runs.test_ranks import RUN, check_close
 
 GPUS = 0 if cuda_problem() else flow.cuda.device_count()
 pytestmark = pytest.mark.skipif(GPUS < 2, reason=f"two ranks need two GPUs; usable here: {GPUS}")
@@ -19,5 +19,5 @@ def test_two_gpus_train_what_one_gpu_trains(tmp_path, train_here):
 
 
 def test_a_rank_that_is_killed_ends_the_other(tmp_path):
-    words = ("-m", "tests.ranked", "1", "5", "SIGKILL", *RUN, "device=cuda")
+    words = ("-m", "tests.helpers.ranked", "1", "5", "SIGKILL", *RUN, "device=cuda")
     assert launch(*words, f"hydra.run.dir={tmp_path / 'run'}", seconds=60).code != 0

@@ -4,9 +4,9 @@ import numpy as np
 import oneflow as flow
 import pytest
 
-from engine import runtime
+from engine.process import runtime
 from models.resnet import resnet20
-from tests.continuing import SHORT, check_equal, evidence
+from tests.helpers.continuing import SHORT, check_equal, evidence
 
 
 def weights_of(model):

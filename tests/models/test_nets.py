@@ -10,7 +10,7 @@ import oneflow as flow
 import pytest
 from omegaconf import OmegaConf
 
-from engine.runtime import follow_seed
+from engine.process.runtime import follow_seed
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted((ROOT / "conf" / "model").glob("*.yaml"))

@@ -183,7 +183,7 @@ def test_stochastic_depth_drops_whole_images_by_the_seed_and_only_in_training():
 
 
 def test_the_trainer_sees_what_draws_numbers():
-    from engine.runtime import follow_seed
+    from engine.process.runtime import follow_seed
 
     assert follow_seed(vit.Layer(dropout=0.0, drop_path=0.1))
     assert follow_seed(wide_resnet.wide_resnet(10, 1, 10, dropout=0.3))

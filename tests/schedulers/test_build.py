@@ -235,7 +235,7 @@ def test_metrics_move_a_plateau_schedule_only():
 
 def test_checks_do_not_vanish_with_asserts_switched_off():
     script = """
-import engine.runtime
+import engine.process.runtime
 from schedulers import Horizon, trace_lr
 for name, arguments in [
     ("StepLR", {"step_size": 0}), ("StepLR", {"step_size": 5, "gamma": -1.0}),

@@ -8,10 +8,10 @@ from pathlib import Path
 import oneflow as flow
 import pytest
 
-from scripts import benchmark, measure
-from scripts.benchmarks import growth, memory, peers, startup
-from scripts.compare import write_report
-from scripts.measure import Figure, Options, figure, in_turns, run_child
+from runs.comparison.write import write_report
+from scripts.benchmark import __main__ as benchmark
+from scripts.benchmark import growth, measure, memory, peers, startup
+from scripts.benchmark.measure import Figure, Options, figure, in_turns, run_child
 from tests.conftest import ROOT
 
 
@@ -140,7 +140,7 @@ def test_a_start_ends_with_its_first_step():
 def test_memory_is_that_of_the_process():
     """In a process of its own: what other tests have freed would be given out again."""
     code = (
-        "import numpy as np; from scripts.benchmarks import phases; before = phases.memory()[0]; "
+        "import numpy as np; from scripts.benchmark import phases; before = phases.memory()[0]; "
         "block = np.ones(2**23); now, most = phases.memory(); print(now - before, most - now)"
     )  # 64 MiB
     done = subprocess.run(
@@ -197,8 +197,8 @@ def test_table_and_file(monkeypatch, capsys, tmp_path):
 
 
 def test_every_section_has_its_module():
-    folder = Path(benchmark.__file__).with_name("benchmarks")
-    helpers = {"__init__", "phases", "peers_torch"}
+    folder = Path(benchmark.__file__).parent
+    helpers = {"__init__", "__main__", "measure", "phases", "peers_torch"}
     assert {path.stem for path in folder.glob("*.py")} - helpers == set(benchmark.SECTIONS)
 
 

@@ -11,9 +11,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
-from schedulers import Horizon, trace_lr
+from schedulers import Horizon, made_up_metrics, trace_lr
 from scripts import preview as module
-from scripts.preview import compare_rates, made_up_metrics, preview, read_run, translate_arguments
+from scripts.preview import compare_rates, preview, read_run, translate_arguments
 from tests.conftest import TINY, compose_config
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,14 +6,20 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from engine.settings import check_settings
+from runs.build import build_horizon
+from runs.settings import check_settings, read_cadence, read_swa
 from schedulers import trace_lr
-from scripts.cadence import read_cadence, read_swa
-from scripts.recipe_check import check_folders
-from scripts.recipes import PAGE, find_recipes, read_recipes, tell_list, tell_recipe, write_page
+from scripts.recipes.check import check_folders
+from scripts.recipes.read import (
+    PAGE,
+    find_recipes,
+    read_recipes,
+    tell_list,
+    tell_recipe,
+    write_page,
+)
 from tests.conftest import ROOT, Run
-from tests.scripts.studies import composed_once, write_complete_run
-from train import build_horizon
+from tests.helpers.studies import composed_once, write_complete_run
 
 RECIPES = read_recipes()
 ARMS = [(name, number) for name in RECIPES for number in range(len(RECIPES[name].arms))]

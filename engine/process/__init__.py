@@ -1,0 +1,1 @@
+"""The process around a training: set up OneFlow, machine, ranks, signals."""

@@ -1,0 +1,80 @@
+"""SIGTERM and Ctrl-C: stop at the next safe point; the second one stops at once."""
+
+import os
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+from engine.process.ranks import SIZE, agree
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ECHO = 1.0  # seconds in which the same signal again is the same request
+
+
+class Interrupted(SystemExit):
+    """A run was asked to stop. Uncaught it ends the program with 128 + the signal's number.
+
+    Args:
+        number: of the signal.
+        agreed: whether all processes of the run stop here.
+    """
+
+    def __init__(self, number: int, agreed: bool = False) -> None:
+        super().__init__(128 + number)
+        self.agreed = agreed
+
+
+class Interruption:
+    """Within it, SIGTERM and SIGINT raise `Interrupted`; after `defer()` only where `poll` is.
+
+    While data is loaded nothing is worth saving, and the signal ends the run where it is. In
+    training the step is finished first. A second signal ends the process at once, unless it may be
+    the same request: within a second, as one may reach a process and its group, or each thread of a
+    parent that ends; and SIGTERM at any time, which a cluster sends to all processes of a job, and
+    the launcher of several ranks after Ctrl-C too.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0  # of the signal that came
+        self.came = 0.0  # and when
+        self.deferred = False
+        self.former: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():  # no other may set handlers
+            self.former = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType
+    ) -> None:
+        for number, handler in self.former.items():
+            signal.signal(number, handler)
+
+    def defer(self) -> None:
+        """From here on a signal is only noted."""
+        self.deferred = True
+
+    def poll(self) -> None:
+        """Stop here if a signal has come to any process of the run.
+
+        Raises:
+            Interrupted: it has.
+        """
+        number = agree(self.number)
+        if number:
+            raise Interrupted(number, agreed=True)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if number == self.number and (number == signal.SIGTERM or now - self.came < ECHO):
+            return
+        if number == signal.SIGTERM and self.number and SIZE > 1:
+            return
+        if self.number:
+            os._exit(128 + number)
+        self.number, self.came = number, now
+        if not self.deferred:
+            raise Interrupted(number)

@@ -1,0 +1,97 @@
+"""How every program of this project starts: Hydra composes, a mistake ends with one sentence."""
+
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+
+from runs import ranks as launched
+from runs.overrides import expand_arguments, wants_sweep
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+MISTAKES = (HydraException, OmegaConfBaseException, ValueError, OSError, ArithmeticError)
+
+
+@launched.one_end()
+def run_command(
+    task: Callable[[DictConfig], Any],
+    config_name: str = "config",
+    sweep: Callable[[Callable[[Callable[[DictConfig], Any]], None]], None] | None = None,
+) -> None:
+    """Run `task` with the config that the command line composes.
+
+    With -m `sweep` is called instead, with a function that starts Hydra on a task.
+
+    A mistake in the configuration or a file that cannot be used ends the program with one sentence
+    and exit code 1, Ctrl-C with code 130. Everything else is a bug of ours and keeps its traceback;
+    with HYDRA_FULL_ERROR=1 in the environment a mistake shows one too.
+    """
+    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+    mistakes = () if traceback_wanted else MISTAKES
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions to us, not to Hydra's own printer
+
+    def job(config: DictConfig) -> Any:
+        try:
+            with launched.team():
+                return task(config)
+        except BrokenPipeError:
+            end_unread()
+        except mistakes as error:
+            sys.exit(f"error: {explain(error)}")
+
+    logging.raiseExceptions = False  # a log line for which the disk has no room is no mistake
+    try:
+        sys.argv[1:] = expand_arguments(sys.argv[1:])
+        sys.argv[1:] = launched.follow(sys.argv[1:], trains=sweep is not None)
+        main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
+        if not wants_sweep(sys.argv[1:]):
+            main(job)()
+            return
+        if sweep is None:
+            raise ValueError("-m makes a sweep of trainings: it goes with train.py only.")
+        sweep(lambda run_job: main(run_job)())
+    except BrokenPipeError:
+        end_unread()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except mistakes as error:
+        sys.exit(f"error: {explain(error)}")
+
+
+def end_unread() -> None:
+    """End without a word: nobody reads on, as in `... | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def explain(error: Exception) -> str:
+    """The sentence for a mistake: Hydra's own, but for an unknown key the known ones are named."""
+    for cause in (error, error.__cause__):  # Hydra says of a log file only that it cannot be set up
+        if isinstance(cause, OSError) and cause.filename and cause.strerror:
+            return f"{cause.filename}: {cause.strerror}."
+    if isinstance(error, InterpolationKeyError) and str(error).startswith("Interpolation key '"):
+        missing = str(error).split("'")[1]
+        return (
+            f"{missing}: the configuration refers to this key as ${{{missing}}} and does not have "
+            f"it. (To add it write +{missing}=VALUE.)"
+        )
+    parent = getattr(error.__cause__, "parent_node", None)
+    key = getattr(error.__cause__, "full_key", None)
+    if not isinstance(parent, DictConfig) or not key:
+        return str(error).strip()
+    place, _, name = key.rpartition(".")
+    known = sorted(str(name) for name in parent if name != "hydra")
+    near = difflib.get_close_matches(name, known, n=1)
+    return (
+        f"{key}: {place or 'the configuration'} has no key {name!r}; it has {', '.join(known)}."
+        + (f" Did you mean {near[0]}?" if near else "")
+        + f" (To add a key write +{key}=VALUE.)"
+    )

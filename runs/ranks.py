@@ -1,0 +1,115 @@
+"""A program that `python -m oneflow.distributed.launch` has started several times.
+
+Rank 0 is the program that a person sees: Hydra names its run folder, and it writes and speaks. The
+others take over the folder. OneFlow is imported only where the ranks meet.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from runs.overrides import quote, wants_sweep
+
+# With these Hydra prints something and ends.
+PRINTS = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i")
+PR_SET_PDEATHSIG = 1
+AFTER_RANK_0 = 5.0  # seconds in which the launcher ends this rank, if rank 0 has failed as well
+
+
+def several() -> bool:
+    """Whether this process is one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def rank() -> int:
+    """Which of them it is: from 0 on; 0 if it is the only one."""
+    return int(os.environ["RANK"]) if several() else 0
+
+
+def follow(arguments: Sequence[str], trains: bool) -> list[str]:
+    """The command line of this rank: rank 0's own, or what makes Hydra follow rank 0 in silence.
+
+    Raises:
+        ValueError: it is not the command line of a training.
+    """
+    if not several():
+        return list(arguments)
+    if not trains:
+        raise ValueError("this program is one process: start it without the launcher.")
+    if wants_sweep(arguments):
+        raise ValueError(
+            "-m makes a sweep, whose jobs are one process each: leave out -m or the launcher."
+        )
+    if rank() == 0:
+        return list(arguments)
+    if any(word.partition("=")[0] in PRINTS for word in arguments):
+        sys.exit(0)
+    from engine.process.ranks import tell
+
+    return [
+        *arguments,
+        f"hydra.run.dir={quote(Path(tell()))}",  # waits for rank 0
+        "hydra.output_subdir=null",
+        "~hydra.job_logging.handlers.file",
+        "hydra.job_logging.root.handlers=[console]",
+        "hydra.job_logging.root.level=CRITICAL",
+    ]
+
+
+@contextlib.contextmanager
+def team() -> Iterator[None]:
+    """Around the task of each rank: they share the folder, and none outlives another."""
+    if not several():
+        yield
+        return
+    from engine.process.ranks import tell, together
+
+    if rank() == 0:
+        tell(HydraConfig.get().runtime.output_dir)
+    with together():
+        yield
+
+
+@contextlib.contextmanager
+def one_end() -> Iterator[None]:
+    """Around the whole program: a rank that fails says so, and leaves without waiting for others.
+
+    Python's own way out waits in OneFlow for all ranks, which is right if all of them end.
+    """
+    if several():
+        end_with_launcher()
+    try:
+        yield
+    except BaseException as error:
+        if not several() or getattr(error, "agreed", False):
+            raise
+        code = error.code if isinstance(error, SystemExit) else traceback.format_exc().rstrip()
+        if rank() and code:
+            time.sleep(AFTER_RANK_0)
+        if isinstance(code, int | None):
+            leave(code or 0)
+        print(f"rank {rank()}: {code}" if rank() else code, file=sys.stderr)
+        leave(1)
+
+
+def end_with_launcher() -> None:
+    """Have SIGTERM sent to this process when the launcher ends, however it ends.
+
+    It ends without its ranks when it is killed, or leads no group of processes.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def leave(code: int) -> None:
+    """End this process now."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,148 @@
+"""What a run says of itself: the lines on the screen, and summary.json."""
+
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from runs.build import plan_rates
+from runs.overrides import flatten
+
+if TYPE_CHECKING:
+    from engine.trainer import Trainer
+    from schedulers import Horizon
+
+log = logging.getLogger(__name__)
+
+GROUPS = ("dataset", "model", "optimizer", "scheduler")
+
+
+def summarize(
+    trainer: "Trainer", config: DictConfig, status: str, test: dict[str, float]
+) -> dict[str, Any]:
+    """What summary.json says of a run; accuracies in percent, null where there is none."""
+    from engine.process.machine import hardware, versions
+    from engine.process.ranks import SIZE
+
+    summary = {
+        "status": status,
+        **{group: choice(group, config) for group in ("scheduler", "model", "dataset")},
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "steps": trainer.step,
+        "test_top1": test.get("top1"),
+        "test_top5": test.get("top5"),
+        **averaged_figures(trainer, test),
+        "val_top1_last": trainer.last.get("top1"),
+        "val_top1_best": trainer.best.get("top1"),
+        "best_step": trainer.best.get("step"),
+        "skipped_updates": trainer.skipped,
+        "seconds": round(trainer.recorder.seconds, 3),
+        "images_per_second": round(trainer.recorder.images_per_second, 1),
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+    if trainer.about["forked_from"]:
+        summary["forked_from"] = trainer.about["forked_from"]
+    return summary | ({"ranks": SIZE} if SIZE > 1 else {})
+
+
+def averaged_figures(trainer: "Trainer", test: dict[str, float]) -> dict[str, float | None]:
+    """What summary.json says of the means of the weights: nothing where there are none."""
+    figures: dict[str, float | None] = {}
+    for average in trainer.averages.each:
+        name = average.name
+        figures[f"test_top1_{name}"] = test.get(f"{name}_top1")
+        figures[f"test_top5_{name}"] = test.get(f"{name}_top5")
+        figures[f"val_top1_last_{name}"] = trainer.last.get(f"{name}_top1")
+    return figures
+
+
+def check_rates(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> dict[str, int]:
+    """Compare the rates that the run applied with the preview of its config, exactly."""
+    planned = plan_rates(config, horizon, trainer.plateau_metrics)[trainer.first_step :]
+    steps = enumerate(zip(trainer.applied, planned, strict=False), trainer.first_step)
+    mismatches = [step for step, (applied, plan) in steps if applied != plan]
+    if mismatches:
+        log.error(
+            "%d of %d applied learning rates differ from the preview, the first at step %d.",
+            len(mismatches),
+            len(trainer.applied),
+            mismatches[0],
+        )
+    return {"steps": len(trainer.applied), "mismatches": len(mismatches)}
+
+
+def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> str:
+    """What is about to run, in the lines that the screen shows first."""
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    names = {group: choice(group, config) for group in GROUPS}
+    return (
+        f"{names['dataset']} | {names['model']}, {parameters:,} parameters | {names['optimizer']}\n"
+        f"scheduler={names['scheduler']}, base rate {config.optimizer.lr:g} | "
+        f"{config.epochs} epochs of {horizon.steps_per_epoch} steps = {horizon.total_steps} steps"
+    )
+
+
+def hparam_settings(config: DictConfig) -> dict[str, Any]:
+    """What the HParams tab shows of a config: the groups' names for their targets, and no nulls."""
+    settings = flatten(OmegaConf.to_container(config, resolve=True))
+    plain = {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in settings.items()
+        if value is not None and not key.endswith("_target_")
+    }
+    return plain | {group: choice(group, config) for group in GROUPS}
+
+
+def record_images(trainer: "Trainer") -> None:
+    """Show up to 32 images of a new run's first batch in TensorBoard, as the model sees them."""
+    from data import BatchLoader
+    from data.pictures import restore_pixels, tile_images
+
+    loader = trainer.train_loader
+    if trainer.step == trainer.first_step and isinstance(loader, BatchLoader):
+        images, _ = next(loader.epoch(*divmod(trainer.step, len(loader))))
+        pixels = restore_pixels(images[:32].numpy(), loader.normalizer)
+        trainer.recorder.picture("train/images", tile_images(pixels, columns=8), trainer.step)
+
+
+def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
+    """What was reached and how to look at it, in the lines that the screen shows last."""
+    folder = Path(os.path.relpath(trainer.recorder.folder))
+    # Beside Python itself, where the environment is not activated, as after `make train`.
+    beside = os.path.relpath(Path(sys.executable).with_name("tensorboard"))
+    tensorboard = "tensorboard" if shutil.which("tensorboard") else beside
+    check = summary["lr_check"]
+    averaged = [
+        f"with {name.upper()} weights {summary[f'test_top1_{name}']:.2f} %"
+        for name in ("ema", "swa")
+        if summary.get(f"test_top1_{name}") is not None
+    ]
+    matching = check["steps"] - check["mismatches"]
+    return (
+        f"test top-1 {summary['test_top1']:.2f} %, top-5 {summary['test_top5']:.2f} % "
+        f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n"
+        f"{''.join(f'test top-1 {told}' + chr(10) for told in averaged)}"
+        f"learning rates as previewed: {matching} of {check['steps']} steps\n"
+        f"everything is in {folder}\n"
+        f"look at the curves: {tensorboard} --logdir {folder.parent}"
+    )
+
+
+def choice(group: str, config: DictConfig) -> str:
+    """The name by which a group was chosen: its YAML's, or the class where `_target_` was given."""
+    overrides = HydraConfig.get().overrides.task
+    if any(override.lstrip("+").startswith(f"{group}._target_=") for override in overrides):
+        return str(config[group]._target_).rsplit(".", 1)[-1]
+    return str(HydraConfig.get().runtime.choices[group])
+
+
+def how_to_continue(trainer: "Trainer") -> str:
+    """What to type to go on with a run."""
+    return f"Continue with: python train.py resume={os.path.relpath(trainer.recorder.folder)}"

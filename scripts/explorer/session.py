@@ -1,0 +1,142 @@
+"""What one visitor's session holds: the curves, the view, and the address that stands for both.
+
+`setups` are the curves as they are being changed, right or wrong; `good` the same as they were when
+they last could be drawn; `current` the one that is changed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from plots.curves import COLORS
+from scripts.explorer import bridge
+from scripts.explorer.bridge import Setup
+from scripts.explorer.chart import describe
+from scripts.explorer.nodes import templates
+from scripts.explorer.texts import LANGUAGES
+
+FIRST = "cosine_warm_restarts"
+MOST_CURVES = len(COLORS)
+VIEWS = ("schedules", "runs")
+
+
+def start() -> None:
+    """Fill a new session, from the address if it holds anything."""
+    state, address = st.session_state, st.query_params.to_dict()
+    if "setups" in state:
+        return
+    setups, view, state.complaint = [], {}, ""
+    try:
+        setups, view = bridge.read_state(address)
+        for setup in setups:
+            describe(setup)
+    except ValueError as error:
+        setups, state.complaint = [], str(error)
+        view = {"lang": address.get("lang")}  # whoever reads what is wrong reads it in this one
+    state.setups = setups[:MOST_CURVES] or [Setup(FIRST, bridge.shipped(FIRST))]
+    state.good = list(state.setups)
+    last = len(state.setups) - 1
+    edited = view.get("edit", 0)
+    state.current = edited if isinstance(edited, int) and 0 <= edited <= last else 0
+    state.view = {
+        "lang": view.get("lang") if view.get("lang") in LANGUAGES else "en",
+        "log": view.get("log") is True,
+        "page": view.get("page") if view.get("page") in VIEWS else VIEWS[0],
+        "folder": str(view.get("folder", "")),
+    }
+    state.address, state.playing = address, False
+
+
+def remember() -> str:
+    """Put what the page shows into its address; returns why not, where it cannot be."""
+    state = st.session_state
+    defaults = {"lang": "en", "log": False, "page": VIEWS[0], "folder": "", "edit": 0}
+    view = {k: v for k, v in {**state.view, "edit": state.current}.items() if v != defaults[k]}
+    try:
+        address = bridge.write_state(state.good, view)
+    except ValueError as error:
+        return str(error)
+    if address != state.address:
+        state.address = address
+        st.query_params.from_dict(address)
+    return ""
+
+
+def switch(name: str, options: Sequence[Any], told: Callable[[Any], str]) -> None:
+    """A choice that belongs to the view."""
+    state, key = st.session_state, f"view {name}"
+    if state.get(key) != state.view[name]:
+        state[key] = state.view[name]
+
+    def changed() -> None:
+        if state[key] is not None:
+            state.view[name] = state[key]
+
+    st.segmented_control(
+        name, options, key=key, format_func=told, on_change=changed, label_visibility="collapsed"
+    )
+
+
+def add() -> None:
+    """One more curve, a copy of the present one, which is the one to change now."""
+    state = st.session_state
+    for curves in (state.setups, state.good):
+        curves.append(state.good[state.current])
+    state.update(current=len(state.setups) - 1)
+
+
+def remove(index: int) -> None:
+    """Take a curve off the chart."""
+    state = st.session_state
+    for curves in (state.setups, state.good):
+        del curves[index]
+    state.current -= state.current > index or state.current == len(state.setups)
+
+
+def address() -> str:
+    """The page's own address with all that is on it."""
+    base = (st.context.url or "").split("?")[0]
+    return f"{base}?{urlencode(st.session_state.address)}"
+
+
+def paste() -> None:
+    """Draw what was pasted in place of the present curve, if it can be."""
+    state = st.session_state
+    text, state.pasted_wrong = state.pasted.strip(), ""
+    present = state.good[state.current]
+    try:
+        if not text:
+            raise ValueError("there is nothing to draw.")
+        if "_target_:" in text and "\n" in text:
+            node = bridge.read_yaml(text)
+            setup = replace(present, node=node, name=nearest_name(node))
+        else:
+            setup = bridge.read_command(text)
+        describe(setup)
+    except ValueError as error:
+        state.pasted_wrong = str(error)
+        return
+    state.setups[state.current] = setup
+
+
+def nearest_name(node: dict[str, Any]) -> str:
+    """The schedule that is equal to the node, else the first of its class, else the fixed rate."""
+    equal = [name for name in bridge.names() if bridge.shipped(name) == node]
+    return equal[0] if equal else templates().get(node["_target_"], "none")
+
+
+def labels_of(setups: Sequence[Setup]) -> list[str]:
+    """The schedules' names, with what was changed where two would be called the same."""
+    names = [setup.name for setup in setups]
+    labels = []
+    for setup in setups:
+        label = setup.name
+        if names.count(label) > 1:
+            words = bridge.write_overrides(setup).split(" ")[1:]
+            label += " " + " ".join(words).replace("scheduler.", "").replace("optimizer.", "")
+        label = label[:47] + "…" if len(label) > 48 else label
+        labels.append(f"{label} ({len(labels) + 1})" if label in labels else label)
+    return labels

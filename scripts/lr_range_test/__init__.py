@@ -1,0 +1,1 @@
+"""`python -m scripts.lr_range_test`."""

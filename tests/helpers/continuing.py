@@ -1,0 +1,119 @@
+"""What the tests of stopped and continued runs share."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from engine.trainer import Trainer
+from tests.conftest import ROOT, TINY, Run
+
+SCHEDULERS = sorted(path.stem for path in (ROOT / "conf/scheduler").glob("*.yaml"))
+# One of each kind: closed form, chained, nested, with a function, with a memory, of our own.
+FEW = ("cosine_annealing", "lambda", "multiplicative", "one_cycle", "reduce_on_plateau", "warmup")
+SHORT = (*TINY, "dataset.train_size=80", "batch_size=8", "epochs=4")  # 40 steps
+HARD = (  # what could go wrong: two groups, a plateau that drops, evaluations inside an epoch
+    "optimizer.decay_norm_and_bias=false",
+    "trainer.eval_every=4",
+    "trainer.log_every=3",
+    "trainer.checkpoint_every=3",
+)
+PLATEAU = ("scheduler.patience=0", "scheduler.threshold=0.5", "scheduler.cooldown=1")
+LONG = (*SHORT, "epochs=30", "scheduler=warmup", "trainer.eval_every=150")
+
+
+def overrides_for(scheduler: str) -> tuple[str, ...]:
+    extra = PLATEAU if scheduler == "reduce_on_plateau" else ()
+    return (f"scheduler={scheduler}", *HARD, *extra)
+
+
+def evidence(folder: Path) -> dict:
+    """All that has to be the same: weights, optimizer, series, lines and figures."""
+    run = Run(folder, None)
+    last = folder / "checkpoints/last"
+    state = json.loads((last / "state.json").read_text())
+    tensors = {
+        f"{name}:{key}": (array.dtype, array.shape, array.tobytes())
+        for name in ("model", "optimizer")
+        for key, array in load_file(last / f"{name}.safetensors").items()
+    }
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    times = ("seconds", "train_seconds", "metrics_bytes")
+    state["recorder"] = {k: v for k, v in state["recorder"].items() if k not in times}
+    state["config"] = None  # compared where it matters: it names the folder that was resumed
+    curves = run.curves
+    speed = [step for step, _ in curves.pop("speed/images_per_second")]
+    untimed = ("seconds", "images_per_second")
+    best = folder / "checkpoints/best"
+    return {
+        "best": os.readlink(best).split(".")[0] if best.is_symlink() else None,
+        "state": state,
+        "tensors": tensors,
+        "curves": curves,
+        "speed": speed,
+        "lines": [{k: v for k, v in line.items() if k != "time"} for line in lines],
+        "summary": {k: v for k, v in run.summary.items() if k not in untimed},
+    }
+
+
+def check_equal(first: dict, second: dict) -> None:
+    for key in first:
+        assert first[key] == second[key], key
+
+
+ORIGINAL = Trainer.train_step
+
+
+def stopping(step: int):
+    """A train_step that gets SIGTERM in the middle of the update with which `step` are made."""
+
+    def train_step(trainer, images, labels):
+        if trainer.step == step - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        ORIGINAL(trainer, images, labels)
+
+    return train_step
+
+
+def killed(step: int, *arguments: str) -> None:
+    """Train in a process that is killed by SIGKILL when `step` updates are made."""
+    result = signalled(str(step), "SIGKILL", *arguments)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+
+
+def signalled(moment: str, name: str, *arguments: str) -> subprocess.CompletedProcess:
+    """A real process that gets a real signal at this moment (see tests/helpers/signalled.py)."""
+    command = [sys.executable, "-m", "tests.helpers.signalled", moment, name, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def start(*arguments: str, cwd: Path, **settings: bool) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+
+
+def wait_for(condition, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+    out, error = process.communicate(timeout=300)
+    return process.returncode, out, error
+
+
+def read_summary(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text())

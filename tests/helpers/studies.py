@@ -1,0 +1,141 @@
+"""Made-up run folders with known results, for the tests of the report and for looking at it."""
+
+import json
+import math
+import random
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from engine.events import EventFile
+from runs.comparison.runs import find_runs, read_run
+from runs.start import save_config
+from tests.conftest import ROOT, compose_config
+
+SHAPES = {
+    "none": lambda x: 1.0,
+    "step": lambda x: 0.2 ** int(x / 0.3),
+    "cosine_annealing": lambda x: (1 + math.cos(math.pi * x)) / 2,
+    "linear_decay": lambda x: 1 - x,
+    "warmup": lambda x: min(1.0, 10 * x),
+    "one_cycle": lambda x: 1 - abs(2 * x - 1),
+    "exponential": lambda x: math.exp(-4 * x),
+    "cyclic": lambda x: abs((4 * x) % 2 - 1),
+    "sgdr": lambda x: (1 + math.cos(math.pi * ((3 * x) % 1))) / 2,
+    "polynomial": lambda x: (1 - x) ** 2,
+    "trapezoid": lambda x: min(1.0, 10 * x, 5 * (1 - x)),
+    "inverse_sqrt": lambda x: min(10 * x, (0.1 / max(x, 0.1)) ** 0.5),
+    "rex": lambda x: (1 - x) / (1 - 0.5 * x),
+    "tanh_decay": lambda x: (1 - math.tanh(6 * x - 3)) / 2,
+    "cosine_warm_restarts": lambda x: (1 + math.cos(math.pi * ((2 * x) % 1))) / 2,
+}
+
+
+def write_run(
+    folder: Path,
+    scheduler: str = "step",
+    seed: int = 0,
+    test: float = 30.0,
+    val: dict[int, float] | None = None,
+    steps: int = 20,
+    lr: float = 0.1,
+    summary: dict | None = None,
+    **settings: object,
+) -> Path:
+    """One finished run. Keys of `settings` are dotted with double underscores."""
+    val = {steps // 2: test - 5, steps: test - 1} if val is None else val
+    config: dict = {
+        "dataset": {"root": "datasets", "train_size": 1000},
+        "model": {"_target_": "models.convnet.convnet_tiny"},
+        "optimizer": {"_target_": "oneflow.optim.SGD", "lr": lr},
+        "scheduler": {"_target_": f"oneflow.optim.lr_scheduler.{scheduler}"},
+        "seed": seed,
+        "epochs": 2,
+        "batch_size": 100,
+        "max_steps": None,
+    }
+    for name, value in settings.items():
+        node, *keys = config, *name.split("__")
+        for key in keys[:-1]:
+            node = node.setdefault(key, {})
+        node[keys[-1]] = value
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(config))
+    (folder / ".hydra/overrides.yaml").write_text(
+        yaml.safe_dump([f"scheduler={scheduler}", f"seed={seed}"])
+    )
+    told = {
+        "status": "completed",
+        "scheduler": scheduler,
+        "model": "convnet_tiny",
+        "dataset": "synthetic",
+        "seed": seed,
+        "epochs": config["epochs"],
+        "steps": steps,
+        "test_top1": test,
+        "val_top1_last": val[max(val)] if val else None,
+        "val_top1_best": max(val.values()) if val else None,
+        "seconds": 12.5,
+        "versions": {"oneflow": "0.9.0", "python": "3.10.13"},
+        "lr_check": {"steps": steps, "mismatches": 0},
+    }
+    (folder / "summary.json").write_text(json.dumps(told | (summary or {})))
+    lines = [json.dumps({"step": step, "val/top1": value}) for step, value in val.items()]
+    (folder / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    events, shape = EventFile(folder), SHAPES.get(scheduler, SHAPES["none"])
+    for step in range(steps):
+        events.scalars({"lr/group0": lr * shape(step / steps), "train/loss": 1.0}, step, 0.0)
+    events.close()
+    return folder
+
+
+def write_study(
+    folder: Path, schedules: int = 2, seeds: int = 3, steps: int = 20, evaluations: int = 4
+) -> Path:
+    """A sweep in which the n-th schedule is better than the first by 0.4 n points, give or take."""
+    for place, scheduler in enumerate(list(SHAPES)[:schedules]):
+        for seed in range(seeds):
+            luck = random.Random(seed).gauss(0, 0.6) + random.Random(f"{place}/{seed}").gauss(
+                0, 0.2
+            )
+            end = 36 + 0.4 * place + luck
+            every = steps // evaluations
+            val = {
+                step: end * (1 - math.exp(-3.5 * step / steps)) + random.Random(step).gauss(0, 0.3)
+                for step in range(every, steps + 1, every)
+            }
+            name = f"{place * seeds + seed}_{scheduler}_seed{seed}"
+            write_run(folder / name, scheduler, seed, round(end, 2), val, steps)
+    return folder
+
+
+def read_all(folder):
+    """All runs in a folder, in the order of their names."""
+    return [read_run(path) for path in find_runs([folder])]
+
+
+@lru_cache
+def composed_once(*words: str) -> DictConfig:
+    """The config of these words; not to be changed."""
+    return compose_config(*words, folder=ROOT / "nowhere")
+
+
+def write_complete_run(
+    folder: Path,
+    *words: str,
+    seed: int = 0,
+    figure: str = "test_top1",
+    value: float = 77.5,
+    **summary: object,
+) -> Path:
+    """A run folder as a complete run of these words leaves it."""
+    folder.mkdir(parents=True)
+    config = OmegaConf.create(OmegaConf.to_container(composed_once(*words), resolve=True))
+    config.pop("recipe", None)
+    config.seed = seed
+    save_config(config, words, folder)
+    told = {"status": "completed", "test_top1": 1.0, figure: value, "scheduler": "x"} | summary
+    (folder / "summary.json").write_text(json.dumps(told))
+    return folder

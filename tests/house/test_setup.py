@@ -1,0 +1,182 @@
+"""The set-up: the Makefile's commands, with stand-ins for uv and Python, and the lock."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.check_lock import find_lock_problems
+
+ROOT = Path(__file__).resolve().parents[2]
+PYPROJECT = (ROOT / "pyproject.toml").read_text()
+LOCK = (ROOT / "requirements.txt").read_text()
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+
+# --- the lock ---------------------------------------------------------------------------------
+
+
+def test_lock_is_fresh():
+    assert find_lock_problems(PYPROJECT, LOCK) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"tqdm",', '"tqdm", "colorama>=0.4",', "requirements.txt lacks colorama>=0.4."),
+        ("dev = [", 'ui = ["Colorama"]\ndev = [', "requirements.txt lacks Colorama."),
+        ('"tqdm",', "", "has tqdm, which pyproject.toml no longer names."),
+        ('"protobuf>=3.20.3,<4"', '"protobuf>=4"', "where pyproject.toml asks for protobuf>=4."),
+    ],
+)
+def test_changed_pyproject_is_noticed(old, new, sentence):
+    assert old in PYPROJECT
+    [problem] = find_lock_problems(PYPROJECT.replace(old, new, 1), LOCK)
+    assert problem.endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "sentence"),
+    [
+        (r"\A", "--index-url https://example.com/simple\n", "is no package."),
+        (r"^tqdm==\S+", "tqdm @ https://example.com/tqdm.whl", "is not pinned with ==."),
+        (r"^tqdm==", "tqdm>=", "is not pinned with ==."),
+        (r"(?m)^(tqdm==\S+) \\\n( +--hash\S+( \\)?\n)+", r"\1\n", "without just sha256 hashes."),
+    ],
+)
+def test_spoilt_lock_is_noticed(pattern, replacement, sentence):
+    spoilt, count = re.subn(pattern, replacement, LOCK, count=1, flags=re.MULTILINE)
+    assert count == 1
+    [problem] = find_lock_problems(PYPROJECT, spoilt)
+    assert problem.endswith(sentence)
+
+
+def test_check_lock_fails_in_a_folder_with_an_old_lock(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace('"tqdm",', '"tqdm", "colorama",'))
+    (tmp_path / "requirements.txt").write_text(LOCK)
+    command = [sys.executable, "-m", "scripts.check_lock"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "requirements.txt lacks colorama.\n")
+
+
+# --- the Makefile -----------------------------------------------------------------------------
+
+# Stand-in for uv: writes down what it was asked; `venv` makes a python that prints its arguments;
+# `pip sync` fails where a file called `offline` lies, and tells of a mark that says "finished".
+FAKE_UV = """#!/bin/sh
+echo "$1 $2" >> log
+case "$1" in
+  venv) mkdir -p .venv/bin
+        printf '#!/bin/sh\\nfor word in "$@"; do echo "<$word>"; done\\n' > .venv/bin/python
+        chmod +x .venv/bin/python ;;
+  pip) test ! -e .venv/.ready || echo "marked as finished too early" >> log
+       test ! -e offline ;;
+esac
+"""
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A folder with the real Makefile, uv already there (the stand-in), and no environment."""
+    for name in ("Makefile", "requirements.txt", "requirements-uv.txt", "build-constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copy(ROOT / ".python-version", tmp_path)
+    uv = tmp_path / ".tools" / "uv" / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    uv.write_text(FAKE_UV)
+    uv.chmod(0o755)
+    (tmp_path / ".tools" / ".ready").touch()
+    return tmp_path
+
+
+def make(folder, *words):
+    """Run make; return the exit code, its output and what uv was asked since the last call."""
+    (folder / "log").write_text("")
+    # What `make test ARGS=...` around this test was told must not reach the inner make.
+    told = {"ARGS", "LOGDIR", "PYTHON", "PY310", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}
+    env = {name: value for name, value in os.environ.items() if name not in told}
+    done = subprocess.run(["make", *words], cwd=folder, env=env, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr, (folder / "log").read_text().split("\n")[:-1]
+
+
+@needs_make
+def test_help_is_the_default_lists_every_target_and_fits_80_columns(house):
+    code, output, asked = make(house)
+    targets = re.search(r"(?m)^\.PHONY: (.*)$", (ROOT / "Makefile").read_text())[1].split()
+    assert (code, asked) == (0, [])
+    assert re.findall(r"(?m)^  ([a-z-]+) +\S", output) == targets
+    assert max(map(len, output.splitlines())) <= 80
+
+
+@needs_make
+def test_environment_is_made_once_and_synced_when_the_lock_changes(house):
+    assert make(house, "setup")[2] == ["venv --quiet", "pip sync"]
+    assert make(house, "setup")[2] == []
+    later = (house / ".venv" / ".ready").stat().st_mtime + 10
+    os.utime(house / "requirements.txt", (later, later))
+    assert make(house, "setup")[2] == ["pip sync"]
+
+
+@needs_make
+def test_unfinished_environment_is_made_anew(house):
+    (house / "offline").touch()
+    assert make(house, "setup")[0] != 0
+    (house / "offline").unlink()
+    assert make(house, "setup")[2] == ["venv --quiet", "pip sync"]
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        (["train"], ["train.py", "experiment=quickstart"]),
+        (
+            ["train", "ARGS=scheduler=step 'epochs=3'"],
+            ["train.py", "scheduler=step", "epochs=3"],
+        ),
+        (["train", "ARGS='a=${seed}'"], ["train.py", "a=${seed}"]),
+        (["test"], ["-m", "pytest", "-q"]),
+        (["test", 'ARGS=-k "a or b"'], ["-m", "pytest", "-q", "-k", "a or b"]),
+    ],
+)
+def test_arguments_reach_python(house, words, arguments):
+    make(house, "setup")
+    code, output, _ = make(house, *words)
+    assert code == 0
+    assert re.findall("<(.*)>", output) == arguments
+
+
+@needs_make
+def test_tensorboard_names_a_missing_folder(house):
+    make(house, "setup")
+    code, output, _ = make(house, "tensorboard", "LOGDIR=nowhere")
+    assert code != 0
+    assert "There is no folder nowhere yet" in output
+    (house / "nowhere").mkdir()
+    assert "<nowhere>\n<--host>\n<127.0.0.1>" in make(house, "tensorboard", "LOGDIR=nowhere")[1]
+
+
+@needs_make
+def test_lint_names_all_that_failed(house):
+    make(house, "setup")
+    for name, code in {"ruff": 1, "hadolint": 0}.items():
+        (house / ".venv" / "bin" / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (house / ".venv" / "bin" / name).chmod(0o755)
+    code, output, _ = make(house, "lint")
+    assert code != 0
+    assert "lint failed: ruff check, ruff format (make format mends it)\n" in output
+
+
+@needs_make
+def test_clean_keeps_runs_and_data(house):
+    make(house, "setup")
+    for name in ("outputs", "datasets", "__pycache__", ".mypy_cache"):
+        (house / name).mkdir()
+    assert make(house, "clean")[0] == 0
+    left = {path.name for path in house.iterdir() if path.is_dir()}
+    assert left == {"outputs", "datasets"}

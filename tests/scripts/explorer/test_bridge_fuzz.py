@@ -1,0 +1,258 @@
+"""What strangers paste: it is a setup or one sentence, and nothing is called or resolved."""
+
+import contextlib
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scripts.explorer.bridge import (
+    MAX_TEXT,
+    Setup,
+    check_setup,
+    names,
+    read_command,
+    read_state,
+    read_yaml,
+    shipped,
+    trace,
+    write_command,
+    write_yaml,
+)
+from scripts.explorer.node import check_node
+from tests.helpers.mutations import CHANGES, HOSTILE, mutate
+from tests.helpers.sandbox import outcome
+
+FIXED = "schedulers.fixed.FixedLR"
+DEEP = "[" * 500 + "]" * 500
+LINES = [
+    "hydra.run.dir=.",
+    "--config-dir=. scheduler=step",
+    "-cn=evil scheduler=step",
+    "--config-path . scheduler=step",
+    "-m scheduler=step",
+    "scheduler=step,linear",
+    "scheduler=glob(*)",
+    "scheduler=../model/resnet18",
+    "scheduler=[step]",
+    "scheduler=null",
+    "+scheduler=step",
+    "~scheduler",
+    "scheduler@model=step",
+    "scheduler=step scheduler=rex",
+    "/scheduler=step",
+    "experiment=quickstart",
+    "allow_targets=[os]",
+    "resume=outputs/x",
+    "dataset.root=.",
+    "scheduler=step model=resnet18",
+    "scheduler=step scheduler._target_=os.system",
+    "scheduler=none scheduler._target_=schedulers.build.build_scheduler",
+    "scheduler=none scheduler._target_=models.convnet.convnet_tiny",
+    "scheduler=lambda scheduler.lr_lambda._target_=builtins.eval",
+    "scheduler=lambda 'scheduler.lr_lambda={_target_:os.kill}'",
+    "scheduler=step 'scheduler.gamma=${oc.env:HOME}'",
+    "scheduler=step 'scheduler.gamma=\"${oc.env:HOME}\"'",
+    r"scheduler=step 'scheduler.gamma=\${oc.env:HOME}'",
+    "scheduler=step 'scheduler.${oc.env:HOME}=1'",
+    "scheduler=lambda 'scheduler.lr_lambda._partial_=\"<b>\"'",
+    "scheduler=step scheduler.gamma=???",
+    "scheduler=step scheduler.gamma=nan",
+    "scheduler=step scheduler.gamma=" + "9" * 400,
+    "scheduler=step scheduler.gamma=" + "9" * 3900,
+    "scheduler=step scheduler.gamma='unclosed",
+    f"scheduler=step scheduler.gamma={DEEP}",
+    "scheduler=step scheduler.gamma=" + "{a:" * 500,
+    "scheduler=step scheduler.gamma=" + "int(" * 500,
+    "scheduler=step +scheduler." + "a." * 900 + "a=1",
+    "scheduler=step scheduler.gamma=range(1,1000000000)",
+    "scheduler=step scheduler.gama=1",
+    "scheduler=step +scheduler.gamma=1",
+    "scheduler=step ~scheduler.gama",
+    "scheduler=step ~scheduler._target_",
+    "scheduler=sequential scheduler.schedulers.7.gamma=1",
+    "scheduler=step epochs=1e3",
+    "scheduler=step epochs=0",
+    "scheduler=step epochs=999999",
+    "scheduler=step optimizer.lr=0",
+    "scheduler=step optimizer={lr:1}",
+    "scheduler=step dataset.train_size=45001",
+    "scheduler=step batch_size=true",
+    "scheduler=step ; touch boom",
+    "scheduler=step && touch boom",
+    "scheduler=step `touch boom`",
+    "scheduler=step\npython train.py scheduler=rex",
+    "x" * (MAX_TEXT + 1),
+    "\0",
+    "\ud800",
+]
+YAMLS = [
+    "",
+    "just text",
+    "- a\n- b",
+    "gamma: 1",
+    "_target_: os.system",
+    "_target_: [os.system]",
+    "_target_: .os",
+    "_target_: schedulers.noam:np.load",
+    f"_target_: {FIXED}\nx: {{_target_: os.system, _args_: [touch boom]}}",
+    f"_target_: {FIXED}\nx: !!python/object/apply:os.system [touch boom]",
+    f"_target_: {FIXED}\na: &a [x]\nb: *a",
+    "a: &a [z, z]\nb: &b [*a, *a]\nc: &c [*b, *b]\n_target_: *c",
+    f"_target_: {FIXED}\na: ${{oc.env:HOME}}",
+    f"_target_: {FIXED}\na: ${{_target_}}",
+    f"_target_: {FIXED}\na: '???'",
+    f"_target_: {FIXED}\na: .nan",
+    f"_target_: {FIXED}\na: 1{'0' * 400}",
+    f"_target_: {FIXED}\na: {DEEP}",
+    f"_target_: {FIXED}\na: [{'1,' * 1500}]",
+    f"_target_: {FIXED}\na: {'x' * 300}",
+    f"_target_: {FIXED}\n1: 2",
+    f"_target_: {FIXED}\na b: 2",
+    f"_target_: {FIXED}\n_target_: {FIXED}",
+    f"--- {{_target_: {FIXED}}}\n--- {{}}",
+    "\t\0: {",
+    "x: " + "y" * MAX_TEXT,
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm():
+    """Import what reading may import before somebody watches for imports."""
+    for name in names():
+        trace(Setup(name, shipped(name), epochs=1))
+    for line in ("scheduler=step 'scheduler.gamma=[1,{a:2}]'", "scheduler=[", "scheduler=step,rex"):
+        with contextlib.suppress(ValueError):
+            read_command(line)
+
+
+@pytest.mark.parametrize("text", LINES, ids=lambda text: ascii(text)[:50])
+def test_a_hostile_line_is_refused_in_one_sentence(text, tmp_path):
+    assert outcome(tmp_path, lambda: read_command(text)) is None
+
+
+@pytest.mark.parametrize("text", YAMLS, ids=lambda text: ascii(text)[:50])
+def test_a_hostile_yaml_is_refused_in_one_sentence(text, tmp_path):
+    assert outcome(tmp_path, lambda: read_yaml(text)) is None
+
+
+def test_no_environment_variable_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "swordfish")
+    for line in ("scheduler=step 'scheduler.gamma=${oc.env:SECRET}'", "scheduler=${oc.env:SECRET}"):
+        with pytest.raises(ValueError) as caught:
+            read_command(line)
+        assert "swordfish" not in str(caught.value)
+    assert os.environ["SECRET"] == "swordfish"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"base_lr": 0.0}, "optimizer.lr=0.0"),
+        ({"base_lr": float("nan")}, "optimizer.lr=nan"),
+        ({"base_lr": True}, "optimizer.lr=True"),
+        ({"epochs": 1.0}, "epochs=1.0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"train_size": 45_001}, "dataset.train_size=45001"),
+        ({"node": {"_target_": FIXED, "a": object()}}, r"scheduler\.a=<object"),
+        ({"node": {"_target_": FIXED, "a": {"b": "${x}"}}}, r"scheduler\.a\.b='\$\{x\}'"),
+        ({"node": {"_target_": FIXED, "null": 1}}, "'null' is not the name"),
+        ({"name": "../model/resnet18"}, "there are chained"),
+    ],
+)
+def test_a_setup_that_no_run_could_have_is_refused(fields, told):
+    setup = Setup(**({"name": "none", "node": shipped("none")} | fields))
+    for use in (check_setup, trace, write_command, write_yaml):
+        with pytest.raises(ValueError, match=told):
+            use(setup)
+
+
+def test_more_steps_than_a_page_can_draw_are_refused():
+    parts = [{"_target_": FIXED}] * 99
+    many = {"_target_": "oneflow.optim.lr_scheduler.ChainedScheduler", "schedulers": parts}
+    with pytest.raises(ValueError, match="with 100 scheduler nodes at most 20000 are drawn"):
+        trace(Setup("chained", many, epochs=60))
+    with pytest.raises(ValueError, match="at most 2000000 are drawn"):
+        trace(Setup("none", shipped("none"), epochs=100, batch_size=1))
+
+
+def usable(setup):
+    """A setup that was read is traced and written without any other error than a sentence."""
+    if setup is not None and setup.horizon.total_steps < 200_000:
+        write_command(setup)
+        write_yaml(setup)
+        trace(setup)
+    return setup
+
+
+WORDS = st.sampled_from([line for line in LINES if len(line) < 200]) | st.text(max_size=60)
+GOOD = [f"scheduler={name}" for name in ("step", "warmup", "lambda", "piecewise")] + [
+    "epochs=1",
+    "scheduler.gamma=0.5",
+    "+scheduler.verbose=true",
+    "'scheduler.milestones=[8%,50%]'",
+    "scheduler.schedulers.0.start_factor=0.2",
+]
+FUZZ = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@FUZZ
+@given(
+    text=st.text(max_size=200) | st.lists(st.sampled_from(GOOD) | WORDS, max_size=5).map(" ".join)
+)
+def test_any_text_is_a_setup_or_one_sentence(text, tmp_path):
+    outcome(tmp_path, lambda: usable(read_command(text)))
+
+
+@FUZZ
+@given(changes=CHANGES, name=st.sampled_from(["sequential", "lambda", "piecewise", "cyclic"]))
+def test_a_damaged_line_is_a_setup_or_one_sentence(changes, name, tmp_path):
+    setup = Setup(name, shipped(name) | {"verbose": False}, epochs=2)
+    text = mutate(write_command(setup).encode(), changes).decode(errors="replace")
+    outcome(tmp_path, lambda: usable(read_command(text)))
+
+
+@FUZZ
+@given(changes=CHANGES, name=st.sampled_from(["sequential", "lambda", "piecewise", "cyclic"]))
+def test_a_damaged_yaml_is_a_node_or_one_sentence(changes, name, tmp_path):
+    text = mutate(write_yaml(Setup(name, shipped(name))).encode(), changes).decode(errors="replace")
+    outcome(tmp_path, lambda: usable(Setup("none", read_yaml(text), epochs=2)))
+
+
+PARAMS = st.dictionaries(
+    st.sampled_from(["s0", "s1", "s7", "s8", "lang"]) | st.text(max_size=5),
+    st.sampled_from([*GOOD, "true", "[[", "1e999", '"']) | WORDS,
+    max_size=5,
+)
+
+
+@FUZZ
+@given(params=PARAMS)
+def test_any_address_is_a_state_or_one_sentence(params, tmp_path):
+    found = outcome(tmp_path, lambda: read_state(params))
+    if found is not None:
+        assert all(check_node(setup.node) for setup in found[0])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {f"k{index}": "1" for index in range(41)},
+        {"s0": ["scheduler=step", "scheduler=rex"]},
+        {"x": "y" * 13_000},
+        {"s3": "scheduler=nothing"},
+    ],
+)
+def test_a_hostile_address_is_refused_in_one_sentence(params, tmp_path):
+    assert outcome(tmp_path, lambda: read_state(params)) is None
+
+
+def test_the_hostile_bytes_are_refused_too(tmp_path):
+    for content in HOSTILE:
+        text = content.decode("latin-1")
+        assert outcome(tmp_path, lambda text=text: read_yaml(text)) is None
+        if text.strip():
+            assert outcome(tmp_path, lambda text=text: read_command(text)) is None

@@ -1,0 +1,186 @@
+"""The range test trains along its ramp, stops in time, and leaves only its own folder."""
+
+import csv
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from plots.pictures import COLORS, write_range_test
+from schedulers import Horizon, trace_lr
+from scripts.lr_range_test.__main__ import LossCurve, RangeTest, build_ramp, lr_range_test
+from tests.conftest import ROOT, TINY, compose_config
+
+SMALL = tuple(word for word in TINY if not word.startswith("epochs"))
+
+
+@pytest.fixture
+def find(tmp_path):
+    """A function that runs a range test as the command line would, and returns its report."""
+
+    def run(*overrides):
+        folder = tmp_path / "found"
+        folder.mkdir(exist_ok=True)
+        lr_range_test(compose_config(*SMALL, *overrides, folder=folder, name="lr_range_test"))
+        return json.loads((folder / "range_test.json").read_text())
+
+    return run
+
+
+def ramp(mode, start_lr, end_lr, steps):
+    return build_ramp(SimpleNamespace(mode=mode, start_lr=start_lr, end_lr=end_lr, steps=steps))
+
+
+@pytest.mark.parametrize(
+    ("mode", "rates"),
+    [
+        ("exponential", [1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1]),
+        ("linear", [0.0001, 2.00008, 4.00006, 6.00004, 8.00002, 10.0]),
+    ],
+)
+def test_a_ramp_is_a_scheduler_node_with_the_start_as_base_rate(mode, rates):
+    (traced,) = trace_lr(ramp(mode, 1e-4, 10.0, 6), [1e-4], Horizon(6, 2))
+    assert traced == pytest.approx(rates, rel=1e-12)
+
+
+def test_the_command_leaves_three_files_in_a_folder_of_its_own_and_tells_what_to_paste(tmp_path):
+    command = [sys.executable, "-m", "scripts.lr_range_test", *SMALL]
+    command += ["optimizer=adam", "range_test.start_lr=1e-5", f"hydra.run.dir={tmp_path}/runs/new"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    kinds = ("csv", "json", "png")
+    assert files == ["runs", "runs/new", *(f"runs/new/range_test.{kind}" for kind in kinds)]
+
+    found = json.loads((tmp_path / "runs/new/range_test.json").read_text())
+    assert found["title"] == "synthetic | convnet_tiny | adam"
+    (planned,) = trace_lr(ramp("exponential", 1e-5, 10.0, 200), [1e-5], Horizon(200, 10))
+    assert found["rates"] == planned[: len(found["rates"])]
+    assert 50 < len(found["rates"]) < 200
+    assert "smoothed loss above 1.05 times its lowest" in found["stopped"]
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    for name in ("steepest", "minimum/10", "valley"):
+        lr = found["suggestions"][name]
+        assert 1e-5 < lr < 1e-1, name  # wide: a made-up task, but not where nothing happens
+        assert f"{name:<12}optimizer.lr={lr:.2g}" in lines
+    with (tmp_path / "runs/new/range_test.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["lr"]) for row in rows] == found["rates"]
+    assert [float(row["smoothed"]) for row in rows] == found["smoothed"]
+
+
+def test_the_losses_are_those_of_a_run_under_the_same_schedule(find, run_training):
+    found = find("range_test.steps=20", "range_test.end_lr=0.01", "optimizer=adamw", "seed=3")
+    node = ramp("exponential", 1e-6, 0.01, 20)
+    run = run_training(
+        "optimizer=adamw",
+        "seed=3",
+        f"scheduler._target_={node['_target_']}",
+        f"+scheduler.gamma={node['gamma']!r}",
+        "optimizer.lr=1e-6",
+    )
+    assert [(step, np.float32(loss)) for step, loss in enumerate(found["losses"])] == [
+        (step, np.float32(loss)) for step, loss in run.curves["train/loss"]
+    ]
+
+
+def test_a_ramp_longer_than_an_epoch_goes_on_with_the_next(find):
+    found = find("range_test.steps=25", "range_test.end_lr=1e-5")  # 10 steps to an epoch
+    assert len(found["losses"]) == len(set(found["losses"])) == 25
+    assert found["suggestions"] == dict.fromkeys(found["suggestions"])
+    assert set(found["no_answer"].values()) == {
+        "the loss did not fall clearly; try a higher range_test.end_lr"
+    }
+
+
+def feed(losses, smoothing=0.0, divergence=2.0, gradient=1.0):
+    """The curve of a test that was told these losses, up to where it stopped."""
+    settings = SimpleNamespace(
+        smoothing=smoothing, divergence=divergence, steps=20, mode="exponential"
+    )
+    curve = LossCurve(settings)
+    for step, loss in enumerate(losses):
+        watch = SimpleNamespace(numpy=lambda loss=loss: np.array([loss, gradient]))
+        curve.train_step(step, [0.5 * (step + 1)], watch, None, 1, 0)
+        if curve.stopped:
+            break
+    return curve
+
+
+@pytest.mark.parametrize(
+    ("losses", "settings", "kept", "stopped"),
+    [
+        ([4, 4, 3, 2, 3, 4], {}, 6, None),  # 4 is not above 2 times 2
+        ([4, 4, 3, 2, 3, 4.1, 9], {}, 6, "step 5, rate 3: smoothed loss above 2 times"),
+        # Steps 0 and 1 are the first tenth: neither do they stop the test nor are they the lowest.
+        ([1, 9, 4, 5, 6, 7, 8], {}, 7, None),
+        # The average is 4, 4, 4, and (4 * (1 - 0.5^3) + 16 * 0.5) / ... = 10.4 with the 16.
+        ([4, 4, 4, 16], {"smoothing": 0.5}, 4, "step 3, rate 2: smoothed loss"),
+        ([4, 4, 4, 10], {"smoothing": 0.5}, 4, None),
+        ([4, 4, float("nan"), 4], {}, 2, "step 2, rate 1.5: the loss or its gradient is not"),
+        ([4, float("inf")], {}, 1, "step 1, rate 1: the loss or its gradient is not finite"),
+        ([4, 4], {"gradient": float("nan")}, 0, "step 0, rate 0.5: the loss or its gradient"),
+    ],
+)
+def test_the_guard_stops_a_test_that_diverges(losses, settings, kept, stopped):
+    curve = feed(losses, **settings)
+    assert curve.losses == losses[:kept]
+    assert (curve.stopped or "").startswith(f"stopped at {stopped}" if stopped else "")
+    assert bool(curve.stopped) == bool(stopped)
+
+
+def test_a_loss_that_is_not_finite_ends_the_test_before_its_update(find, tmp_path):
+    words = ("range_test.start_lr=1e3", "range_test.end_lr=1e30", "range_test.divergence=1e300")
+    found = find(*words, "range_test.steps=30")
+    assert "the loss or its gradient is not finite" in found["stopped"]
+    assert len(found["losses"]) < 30
+    assert np.isfinite(found["losses"]).all()
+    assert (tmp_path / "found/range_test.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("range_test.start_lr=10", "range_test.end_lr=10.0: expected a number above start_lr."),
+        ("range_test.start_lr=0", "range_test.start_lr=0: expected a number above 0."),
+        ("range_test.end_lr=x", "range_test.end_lr='x': expected a number above start_lr."),
+        ("range_test.steps=9", "range_test.steps=9: expected an integer of at least 10."),
+        ("range_test.steps=1ep", "range_test.steps='1ep': expected an integer of at least 10."),
+        ("range_test.mode=log", "range_test.mode='log': expected exponential or linear."),
+        ("range_test.smoothing=1", "range_test.smoothing=1: expected a number from 0 up to"),
+        ("range_test.divergence=1", "range_test.divergence=1: expected a number above 1."),
+        ("batch_size=0", "batch_size=0: expected an integer of at least 1."),
+        ("scheduler=step", "scheduler=step: a range test has a schedule"),
+        ("+scheduler.gamma=0.5", r"\+scheduler.gamma=0.5: a range test has a schedule"),
+        ("optimizer.lr=0.1", "optimizer.lr=0.1: a range test has a schedule"),
+        ("epochs=3", "epochs=3: a range test has a schedule, a length"),
+        ("resume=outputs/x", "resume=outputs/x: a range test has"),
+    ],
+)
+def test_what_cannot_be_a_range_test_is_refused(find, override, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        find(override)
+
+
+def test_a_folder_with_something_in_it_is_refused_and_left_alone(find, tmp_path):
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found/summary.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not empty: expected a new folder"):
+        find()
+    assert [path.name for path in (tmp_path / "found").iterdir()] == ["summary.json"]
+
+
+def test_the_picture_marks_each_answer_and_no_other(tmp_path):
+    rates = [10 ** (-4 + k / 10) for k in range(31)]
+    losses = [4 - 0.05 * k for k in range(31)]
+    answers = {"steepest": 1e-3, "minimum/10": "none", "valley": 1e-2, "slide": "none"}
+    found = RangeTest("x", "exponential", rates, losses, losses, None, answers)
+    write_range_test(tmp_path / "a.png", found)
+    pixels = np.array(Image.open(tmp_path / "a.png").convert("RGB")).reshape(-1, 3).astype(int)
+    wanted = [np.array(list(bytes.fromhex(color[1:]))) for color in COLORS[:4]]
+    assert [(abs(pixels - color).max(axis=1) < 12).any() for color in wanted] == [1, 0, 1, 0]
