@@ -71,7 +71,7 @@ def train(config: DictConfig) -> float | None:
     from engine.recorder import mark_interrupted
     from runs.folder import FolderLock
 
-    read_augment(config.dataset.get("augment"))
+    read_augment(config.augment)
     device = choose_device(config.device)
     ranks.check_device(device)
     folder = Path(HydraConfig.get().runtime.output_dir)

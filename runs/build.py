@@ -113,7 +113,7 @@ def build_trainer(
             dataset.train,
             **shared,
             seed=config.seed,
-            augment=config.dataset.augment,
+            augment=config.augment,
             shuffle=True,
             classes=len(dataset.class_names),
         ),

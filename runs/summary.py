@@ -103,7 +103,7 @@ def hparam_settings(config: DictConfig) -> dict[str, Any]:
 def record_images(trainer: "Trainer") -> None:
     """Show up to 32 images of a new run's first batch in TensorBoard, as the model sees them."""
     from data import BatchLoader
-    from data.pictures import restore_pixels, tile_images
+    from data.images import restore_pixels, tile_images
 
     loader = trainer.train_loader
     if trainer.step == trainer.first_step and isinstance(loader, BatchLoader):

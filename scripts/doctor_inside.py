@@ -13,10 +13,9 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 
 from engine.process import runtime  # isort: skip  (it prepares the process for OneFlow, which data imports)
+from common.files import is_writable
 from data import build_dataset
-from data.cifar import find_source
-from data.cifar_layouts import CIFAR10, CIFAR100
-from data.disk import is_writable
+from data.cifar import CIFAR10, CIFAR100, find_source
 from runs.command_line import CONF, MISTAKES, explain
 from scripts.doctor import START, Finding, check_gpu
 
@@ -64,7 +63,7 @@ def check_data(node: Any) -> Finding:
     except FileNotFoundError as error:
         if not fetched:
             return Finding("mend", "data set", str(error))
-        return Finding("note", "data set", f"{error}. Or let the first run download it")
+        return Finding("note", "data set", f"{error} Or let the first run download it")
     except (ValueError, OSError) as error:
         return Finding("mend", "data set", str(error))
     sizes = [f"{len(split.labels):,}" for split in (dataset.train, dataset.val, dataset.test)]
@@ -77,7 +76,7 @@ def name_source(node: Any, folder: Path) -> str:
     for layout in (CIFAR100, CIFAR10):
         if node["_target_"] == f"data.cifar.build_{layout.key}":
             source = find_source(layout, folder)
-            return f"{layout.name} from {source.path}, all checks passed" if source else ""
+            return f"{layout.name} from {source}, all checks passed" if source else ""
     return f"of {node['_target_']}"
 
 

@@ -25,7 +25,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def measure(options: Options) -> list[Figure]:
-    """The loader alone, without a thread, on built-in images."""
+    """The loader alone, on built-in images."""
     from data import BatchLoader
     from data.synthetic import build_synthetic
 
@@ -39,7 +39,6 @@ def measure(options: Options) -> list[Figure]:
             augment={"crop_padding": 4, "flip": True} | kind,
             shuffle=True,
             classes=len(drawn.class_names),
-            ahead=0,
         )
         for kind in KINDS.values()
     ]

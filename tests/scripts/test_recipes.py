@@ -104,7 +104,7 @@ def test_a_recipe_that_was_stopped_goes_on_and_is_not_compared(train_here, capsy
         ([], [78.05], "tolerance 0.5: off by +0.51"),
         ([], [77.0, 76.8, 77.2], "77.00 % (n = 3, standard deviation 0.20)"),
         ([], [77.0, 76.8, 77.2], "off by -0.54"),
-        (["dataset.augment.cutout=8"], [78.0], "cutout, ResNet-18, cutout: test_top1 78.00 %"),
+        (["augment.cutout=8"], [78.0], "cutout, ResNet-18, cutout: test_top1 78.00 %"),
         (["device=cpu", "trainer.eval_every=5ep", "dataset.root=x"], [77.5], ": reproduced"),
         (["epochs=20"], [77.5], "nearest arm, ResNet-18, it differs in epochs (20 for 200)."),
         (["dataset.train_size=500"], [77.5], "dataset.train_size (500 for None)"),
