@@ -58,6 +58,7 @@ def plan_rates(
 def check_schedule(config: DictConfig, horizon: "Horizon") -> None:
     """Refuse a schedule that cannot be built or followed, and lint it as the key `lint` says."""
     from data import split_sizes
+    from schedulers import is_plateau
     from schedulers.lint import lint_trace
 
     findings = lint_trace(config.scheduler, base_lrs(config.optimizer), horizon)
@@ -66,8 +67,7 @@ def check_schedule(config: DictConfig, horizon: "Horizon") -> None:
     if config.lint == "warn":
         for finding in findings:
             log.warning("Lint: %s", finding)
-    target = str(config.scheduler.get("_target_"))
-    if target.endswith("ReduceLROnPlateau") and split_sizes(config.dataset)[1] == 0:
+    if is_plateau(config.scheduler) and split_sizes(config.dataset)[1] == 0:
         raise ValueError(
             "dataset.val_size=0: ReduceLROnPlateau follows the validation split; expected at "
             "least 1."

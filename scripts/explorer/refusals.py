@@ -16,31 +16,30 @@ _SENTENCES = {
     r"The run has (\d+) steps: with (\d+) scheduler nodes at most (\d+) are drawn; .*": (
         "训练有 {} 步：{} 个调度节点最多画 {} 步；请减少 epochs 或增大 batch_size。"
     ),
-    r"(.*?=.*) is not a length: give .*": f"{{}} 不是长度：请给出{_LENGTH}，不能为负。",
-    r"(.*?=.*) is too short: give at least (\d+) step\.": "{} 太短：至少 {} 步。",
-    r"(.*?=.*) is not a number or a rate: give .*": (
+    r"(.*?=.*): expected a duration: .*": f"{{}} 不是长度：请给出{_LENGTH}，不能为负。",
+    r"(.*?=.*): expected at least (\d+) step\.": "{} 太短：至少 {} 步。",
+    r"(.*?=.*): expected a number \(0\.9\) or .*": (
         "{} 不是数，也不是速率：请给出大于 0 的数（0.9）、每轮的倍数（0.95/ep）"
         "或全程的倍数（0.01/run）。"
     ),
-    r"(.*?=.*) is not accepted: give (?P<accepted>.*)\.": "不能用 {}：请给出{}。",
-    r"(.*?=.*) is a list: give (?P<accepted>.*)\.": "{} 是列表：请给出{}。",
-    r"(.*?=.*) must be above zero\.": "{} 须大于 0。",
-    r"(.*?=.*) must not be negative\.": "{} 不能为负。",
-    r"(.*?=.*) must be a finite number\.": "{} 须是有限的数。",
+    r"(.*?=.*): expected a number above 0\.": "{} 须大于 0。",
+    r"(.*?=.*): expected a number of at least 0\.": "{} 不能为负。",
+    r"(.*?=.*)(?:: expected| must be) a finite number\.": "{} 须是有限的数。",
     r"(.*?=.*) must lie between -1e15 and 1e15\.": "{} 须在 -1e15 与 1e15 之间。",
     r"(.*?=.*) must be at most (\d+) plain letters\.": "{} 最多 {} 个普通字符。",
     r"(.*?=.*) must be true or false\.": "{} 须是 true 或 false。",
-    r"(.*?=.*) must have (\d+) entries\.": "{} 须有 {} 项。",
-    r"(\S+) are the steps (\[.*\]) of a run of (\d+): .*": (
+    r"(.*?=.*): expected a list of (\d+) entries\.": "{} 须有 {} 项。",
+    r"(\S+)=(\[.*\]): expected increasing steps, above 0 and below the run's (\d+)\.": (
         "{} 是第 {} 步，训练共 {} 步：须递增、从大于 0 处开始，并在训练结束之前。"
     ),
-    r"(\S+) must be given: (\w+) has no default\.": "必须给出 {}：{} 没有默认值。",
-    r"(\S+) is not an argument of (.*?), which takes (.*?)(?:; did you mean .*\?|\.)": (
+    r"(\S+): expected a value, because (\w+) has no default\.": "必须给出 {}：{} 没有默认值。",
+    r"(\S+?)=.*: expected an argument of (.*?) \((.*?)\)\.(?: Did you mean .*\?)?": (
         "{} 不是 {} 的参数，可用的有 {}。"
     ),
-    r"(\S+?=.*) is of length (\d+): for (\d+) schedulers it must be of length (\d+), .*": (
-        "{} 有 {} 项：{} 个调度之间须有 {} 项，每次切换一项。"
+    r"(.*?=.*): expected a list of length (\d+), one entry per change .*": (
+        "{} 须有 {} 项，每次切换一项。"
     ),
+    r"(scheduler\..*?=.*): expected (?P<accepted>.*)\.": "不能用 {}：请给出{}。",
     r"(.*) is nested more than (\d+) deep\.": "{} 的嵌套超过 {} 层。",
     r"(.*): interpolations \(\$\{\.\.\.\}\) are not accepted\.": "{}：不接受插值（${{...}}）。",
     r"(.*?): (.*) is not the name of an argument\.": "{}：{} 不是参数名。",
@@ -78,10 +77,10 @@ _SENTENCES = {
 _IN_ADDRESS = re.compile(r"In the address, (s\d): (.*)", re.S)
 # What an argument takes is put together from these.
 _ACCEPTED = {
-    r"a whole number \((\w+|times the previous cycle), not a length\)": "整数（不是长度）",
-    r"a whole number of steps \(500\), epochs \(10ep\) or a share of the run \(30%\)": _LENGTH,
-    r"a number, or a rate such as 0\.95/ep or 0\.01/run": "数，或速率（如 0.95/ep、0.01/run）",
-    r"a number, a node with _target_, or a length: .*": f"数、节点，或长度：{_LENGTH}",
+    r"an integer \((\w+|times the previous cycle), not a duration\)": "整数（不是长度）",
+    r"a number or a factor such as 0\.95/ep or 0\.01/run": "数，或速率（如 0.95/ep、0.01/run）",
+    r"a number, a node with _target_ or a duration: .*": f"数、节点，或长度：{_LENGTH}",
+    r"a duration: steps \(500\), epochs \(10ep\) or a share of the run \(30%\)": _LENGTH,
     r"a node with _target_": "含 _target_ 的节点",
     r"\btrue or false\b": "true 或 false",
     r"\btext\b": "文本",

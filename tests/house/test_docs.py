@@ -28,7 +28,7 @@ GUIDES = [DOCS / "schedules.md", DOCS / "schedules.zh-CN.md"]
 PAGES = [*GUIDES, DOCS / "add-your-own.md"]
 YAMLS = {path.stem: yaml.safe_load(path.read_text()) for path in ROOT.glob("conf/scheduler/*.yaml")}
 PICTURES = DOCS / "schedules"
-SURPRISES = [ROOT / f"tests/schedulers/test_{name}.py" for name in ("surprises", "pitfalls")]
+SURPRISES = ROOT / "tests/schedulers/test_surprises.py"
 GALLERY_BYTES = 6_000_000
 
 LABELS = dict(zip(GUIDES, (("When", "Trap", "Paper"), ("何时用", "陷阱", "论文")), strict=True))
@@ -195,7 +195,7 @@ def test_the_numbers_are_those_of_the_schedules():
 
 @each_guide
 def test_the_surprises_are_shown_by_tests(path):
-    tests = set(re.findall(r"(?m)^def (test_\w+)", "".join(p.read_text() for p in SURPRISES)))
+    tests = set(re.findall(r"(?m)^def (test_\w+)", SURPRISES.read_text()))
     named = set(re.findall(r"`(test_\w+)`", path.read_text()))
     assert len(named) > 20 and named <= tests
     rows = [row for row in rows_of(path.read_text()) if "<br>`test_" in row[0]]
