@@ -15,6 +15,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from common.checks import check_integer
 from runs.command_line import run_command
 
 if TYPE_CHECKING:
@@ -46,16 +47,12 @@ def preview_augment(config: DictConfig) -> None:
     import engine  # noqa: F401  (prepares the process for OneFlow)
     from data import build_dataset
     from data.augment import read_augment
-    from runs.settings import integer_from
 
     settings = config.preview_augment
     out = Path(str(settings.out))
     if out.suffix != ".png":
         raise ValueError(f"preview_augment.out={out} must end in .png.")
-    if not integer_from(1, 32)(settings.images):
-        raise ValueError(
-            f"preview_augment.images={settings.images!r} must be an integer from 1 to 32."
-        )
+    check_integer("preview_augment.images", settings.images, 1, 32)
     node = OmegaConf.to_container(config.dataset.augment or OmegaConf.create({}))
     assert isinstance(node, dict)
     read_augment({str(key): value for key, value in node.items()})
