@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from runs.settings import trainer_durations
 
 if TYPE_CHECKING:
-    from engine.averaging import Averages
     from engine.process.signals import Interruption
+    from engine.recorder import Recorder
     from engine.trainer import Trainer
     from schedulers import Horizon
 
@@ -99,40 +99,48 @@ def build_trainer(
     interruption: "Interruption",
     recorder: Any = None,
 ) -> "Trainer":
-    """Build every part of a run, from the data to the trainer.
-
-    Without a recorder there will be one that writes to the run folder.
-    """
+    """Build every part of a run; without a recorder, one that writes to the run folder."""
     import oneflow as flow
 
+    from engine.averaging import Averages
     from engine.process import ranks
     from engine.process.machine import versions
-    from engine.recorder import Recorder
     from engine.trainer import Trainer
     from schedulers import build_scheduler
 
     durations = trainer_durations(config, horizon)
-    stop_step = last_step(config, horizon)
     flow.manual_seed(config.seed)
     model = build_part(config.model, "model").to(device)
     optimizer = build_optimizer(config, model)
     scheduler = build_scheduler(config.scheduler, optimizer, horizon)
     loaders = build_loaders(config, device)
-    if recorder is None:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        recorder = Recorder(folder, stop_step, durations["log_every"], silent=ranks.RANK > 0)
-    config_dict = OmegaConf.to_container(config, resolve=True)
+    swa = {key: steps for key, steps in durations.items() if key.startswith("swa_")}
+    epoch, ema_decay = loaders["train"].epoch, config.trainer.ema_decay
+    plain = OmegaConf.to_container(config, resolve=True)
     return Trainer(
-        *(model, optimizer, scheduler, loaders, recorder),
-        stop_step=stop_step,
+        model,
+        optimizer,
+        scheduler,
+        loaders,
+        recorder or build_recorder(durations["log_every"], last_step(config, horizon)),
+        stop_step=last_step(config, horizon),
         eval_every=durations["eval_every"],
         checkpoint_every=durations["checkpoint_every"],
         **{key: config.trainer[key] for key in TRAINER_KEYS},
-        averages=build_averages(config, durations, model, loaders["train"], interruption),
+        averages=Averages(model, epoch, interruption.poll, ema_decay=ema_decay, **swa),
         seed=config.seed,
         interruption=interruption,
-        about={"config": config_dict, "versions": versions(), "ranks": ranks.SIZE},
+        about={"config": plain, "versions": versions(), "ranks": ranks.SIZE},
     )
+
+
+def build_recorder(log_every: int, stop_step: int) -> "Recorder":
+    """Build the recorder that writes to the run folder."""
+    from engine.process import ranks
+    from engine.recorder import Recorder
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    return Recorder(folder, stop_step, log_every, silent=ranks.RANK > 0)
 
 
 def build_loaders(config: DictConfig, device: str) -> dict[str, Any]:
@@ -160,21 +168,6 @@ def build_loaders(config: DictConfig, device: str) -> dict[str, Any]:
         "val": BatchLoader(dataset.val, **shared),
         "test": BatchLoader(dataset.test, **shared),
     }
-
-
-def build_averages(
-    config: DictConfig,
-    durations: dict[str, int],
-    model: Any,
-    loader: Any,
-    interruption: "Interruption",
-) -> "Averages":
-    """Build the running averages of the weights that `ema_decay` and `swa_start` ask for."""
-    from engine.averaging import Averages
-
-    swa = {key: durations[key] for key in ("swa_start", "swa_every") if key in durations}
-    ema_decay = config.trainer.ema_decay
-    return Averages(model, loader.epoch, interruption.poll, ema_decay=ema_decay, **swa)
 
 
 def build_part(node: DictConfig, key: str, *args: Any, **kwargs: Any) -> Any:

@@ -1,9 +1,10 @@
 """The start of every program: Hydra composes a config, a mistake ends with one sentence."""
 
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,35 +40,38 @@ def run_command(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions to us, not to Hydra's own printer
 
     def job(config: DictConfig) -> Any:
-        try:
-            with ranks.connected_ranks():
-                return task(config)
-        except BrokenPipeError:
-            end_unread()
-        except mistakes as error:
-            sys.exit(f"error: {explain(error)}")
+        with one_sentence(mistakes), ranks.connected_ranks():
+            return task(config)
 
     logging.raiseExceptions = False  # a log line for which the disk has no room is no mistake
     try:
-        sys.argv[1:] = expand_arguments(sys.argv[1:])
-        sys.argv[1:] = ranks.rank_arguments(sys.argv[1:], trains=sweep is not None)
-        main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
-        if not wants_sweep(sys.argv[1:]):
-            main(job)()
-            return
-        if sweep is None:
-            raise ValueError("-m makes a sweep of trainings: it goes with train.py only.")
-        sweep(lambda run_job: main(run_job)())
-    except BrokenPipeError:
-        end_unread()
+        with one_sentence(mistakes):
+            sys.argv[1:] = expand_arguments(sys.argv[1:])
+            sys.argv[1:] = ranks.rank_arguments(sys.argv[1:], trains=sweep is not None)
+            main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
+            if not wants_sweep(sys.argv[1:]):
+                main(job)()
+            elif sweep is None:
+                raise ValueError("-m makes a sweep of trainings: it goes with train.py only.")
+            else:
+                sweep(lambda run_job: main(run_job)())
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@contextlib.contextmanager
+def one_sentence(mistakes: tuple[type[Exception], ...]) -> Iterator[None]:
+    """End the program with one sentence after a mistake, and silently where nobody reads on."""
+    try:
+        yield
+    except BrokenPipeError:
+        end_unread()
     except mistakes as error:
         sys.exit(f"error: {explain(error)}")
 
 
 def end_unread() -> None:
-    """End without a word: nobody reads on, as in `... | head`."""
+    """End silently: nobody reads on, as in `... | head`."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 

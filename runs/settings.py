@@ -10,44 +10,38 @@ from common.checks import is_integer, is_number, refusal
 if TYPE_CHECKING:
     from schedulers import Horizon
 
-Checks = tuple[tuple[str, Callable[[Any], bool], str], ...]  # key, whether it accepts, in words
+Check = tuple[Callable[[Any], bool], str]  # whether it accepts a value, and what it accepts
 
-SETTINGS: Checks = (
-    ("seed", lambda v: is_integer(v, 0, 2**31 - 1), "an integer from 0 to 2147483647"),
-    ("epochs", lambda v: is_integer(v, 1), "an integer of at least 1"),
-    ("batch_size", lambda v: is_integer(v, 1), "an integer of at least 1"),
-    ("device", lambda v: v in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
-    ("max_steps", lambda v: v is None or is_integer(v, 1), "null or an integer of at least 1"),
+COUNT: Check = (lambda v: is_integer(v, 1), "an integer of at least 1")
+SWITCH: Check = (lambda v: isinstance(v, bool), "true or false")
+ABOVE_0: Check = (lambda v: is_number(v) and v > 0, "a number above 0")
+
+
+def or_null(check: Check) -> Check:
+    """Return the check that accepts null too."""
+    return lambda v: v is None or check[0](v), f"null or {check[1]}"
+
+
+SETTINGS: dict[str, Check] = {
+    "seed": (lambda v: is_integer(v, 0, 2**31 - 1), "an integer from 0 to 2147483647"),
+    "epochs": COUNT,
+    "batch_size": COUNT,
+    "device": (lambda v: v in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
+    "max_steps": or_null(COUNT),
     # YAML reads a bare `off` as false.
-    ("lint", lambda v: v in ("warn", "error", "off") or v is False, "warn, error or off"),
-    (
-        "trainer.clip_grad_norm",
-        lambda v: v is None or (is_number(v) and v > 0),
-        "null or a number above 0",
-    ),
-    (
-        "trainer.label_smoothing",
-        lambda v: is_number(v) and 0 <= v < 1,
-        "a number from 0 up to, not including, 1",
-    ),
-    (
-        "trainer.ema_decay",
-        lambda v: v is None or (is_number(v) and 0 < v < 1),
-        "null or a number between 0 and 1, as 0.999",
-    ),
-    ("trainer.keep_last", lambda v: is_integer(v, 1), "an integer of at least 1"),
-    ("trainer.on_nonfinite", lambda v: v in ("stop", "skip"), "stop or skip"),
-    ("trainer.max_skipped", lambda v: is_integer(v, 1), "an integer of at least 1"),
-    ("trainer.graph", lambda v: isinstance(v, bool), "true or false"),
-    ("trainer.amp", lambda v: isinstance(v, bool), "true or false"),
-    (
-        "trainer.decay_norm_and_bias",
-        lambda v: v is None or isinstance(v, bool),
-        "null, true or false",
-    ),
-    ("optimizer.lr", lambda v: is_number(v) and v > 0, "a number above 0"),
-    ("optimizer.weight_decay", lambda v: is_number(v) and v >= 0, "a number of at least 0"),
-)
+    "lint": (lambda v: v in ("warn", "error", "off") or v is False, "warn, error or off"),
+    "trainer.clip_grad_norm": or_null(ABOVE_0),
+    "trainer.label_smoothing": (lambda v: is_number(v) and 0 <= v < 1, "a number, 0 <= value < 1"),
+    "trainer.ema_decay": or_null((lambda v: is_number(v) and 0 < v < 1, "a number, 0 < value < 1")),
+    "trainer.keep_last": COUNT,
+    "trainer.on_nonfinite": (lambda v: v in ("stop", "skip"), "stop or skip"),
+    "trainer.max_skipped": COUNT,
+    "trainer.graph": SWITCH,
+    "trainer.amp": SWITCH,
+    "trainer.decay_norm_and_bias": or_null(SWITCH),
+    "optimizer.lr": ABOVE_0,
+    "optimizer.weight_decay": (lambda v: is_number(v) and v >= 0, "a number of at least 0"),
+}
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
@@ -56,16 +50,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
     Raises:
         ValueError: names the key, the value and what is accepted.
     """
-    check_values(config, SETTINGS)
-
-
-def check_values(config: Mapping[str, Any], checks: Checks) -> None:
-    """Refuse the first value of a nested config that its check does not accept.
-
-    Raises:
-        ValueError: names the key, the value and what is accepted.
-    """
-    for key, accepts, expected in checks:
+    for key, (accepts, expected) in SETTINGS.items():
         value: Any = config
         for part in key.split("."):
             value = value.get(part)

@@ -6,7 +6,6 @@ one (resume, fork, the preview of a run) calls `check_targets` first. It compare
 exact list; nothing that a config names is imported for that.
 """
 
-import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -19,16 +18,15 @@ from omegaconf.errors import OmegaConfBaseException
 ROOT = Path(__file__).resolve().parent.parent
 # What each group of the config may call, in words; `allowed_names` has the list.
 ALLOWED = {
-    "model": "parts of models, classifiers of flowvision.models and modules of oneflow.nn",
-    "optimizer": "the optimizers of oneflow.optim",
-    "scheduler": "the schedulers of oneflow.optim.lr_scheduler and schedulers",
-    "dataset": "the data.*.build_* functions",
+    "model": "the models of conf/model, models and flowvision.models",
+    "optimizer": "the optimizers of conf/optimizer",
+    "scheduler": "the schedulers of conf/scheduler and schedulers, and their functions",
+    "dataset": "the data sets of conf/dataset",
 }
-# Names in the text of this project's files: parts of models, schedulers, builders of data sets.
+# Where our classes and functions lie that need no YAML, and their names in the text of the files.
 OURS = {
     "model": ("models", r"^(?:class|def) ([A-Za-z]\w*)"),
     "scheduler": ("schedulers", r"^class ([A-Z]\w*LR)\b"),
-    "dataset": ("data", r"^def (build_(?!dataset\b)\w+)"),
 }
 DOTTED = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*\.?", re.ASCII)
 
@@ -96,34 +94,16 @@ def allowed_names(group: str, target: str) -> set[str]:
         from models.flowvision import classifiers
 
         return {f"flowvision.models.{name}" for name in classifiers()}
-    return names_in_files(group) | names_of_oneflow(group)
+    return names_in_files(group)
 
 
 @cache
 def names_in_files(group: str) -> set[str]:
-    """Return what the YAMLs of a group in conf/ name, and the fitting names in our own files."""
+    """Return the `_target_`s of a group's YAMLs in conf/, and the names in the text of `OURS`."""
     yamls = "\n".join(path.read_text() for path in (ROOT / "conf" / group).glob("*.yaml"))
-    names = set(re.findall(r"^[^#\n]*_target_: *([\w.]+)", yamls, re.MULTILINE))
+    names = set(re.findall(r"\b_target_: *([\w.]+)", re.sub("#.*", "", yamls)))
     folder, pattern = OURS.get(group, ("none", ""))
     for path in (ROOT / folder).glob("*.py"):
         found = re.findall(pattern, path.read_text(), re.MULTILINE)
         names |= {f"{folder}.{path.stem}.{name}" for name in found}
     return names
-
-
-@cache
-def names_of_oneflow(group: str) -> set[str]:
-    """Return OneFlow's public modules, optimizers or schedulers."""
-    from engine.process.runtime import flow
-
-    kinds: dict[str, Any] = {
-        "model": (flow.nn, flow.nn.Module),
-        "optimizer": (flow.optim, flow.optim.Optimizer),
-        "scheduler": (flow.optim.lr_scheduler, object),
-    }
-    package, kind = kinds.get(group, (flow.nn, ()))
-    return {
-        f"{package.__name__}.{name}"
-        for name, value in vars(package).items()
-        if not name.startswith("_") and inspect.isclass(value) and issubclass(value, kind)
-    }
