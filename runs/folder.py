@@ -1,6 +1,5 @@
 """What a run folder tells of its learning rates: the configuration, the metrics, the rates."""
 
-import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -10,12 +9,14 @@ from typing import Any
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
+from common.files import lock
+
 MAX_BYTES = 2**28  # a step of a run takes about 120
 MAX_RECORD = 2**18
 
 
 class FolderLock:
-    """Holds a run folder for this process, until it ends, however it ends.
+    """A run folder held for this process, until the process ends, however it ends.
 
     Raises:
         ValueError: another process holds it.
@@ -27,17 +28,14 @@ class FolderLock:
 
     def __enter__(self) -> "FolderLock":
         try:
-            self.file = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            self.file = lock(self.folder / ".lock")
+        except BlockingIOError as error:
+            raise ValueError(
+                f"Another process is training in {self.folder}: wait for it, or stop it."
+            ) from error
         except OSError as error:
             raise OSError(
                 f"The run folder {self.folder} cannot be written: {error.strerror}."
-            ) from error
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self.file)
-            raise ValueError(
-                f"Another process is training in {self.folder}: wait for it, or stop it."
             ) from error
         return self
 

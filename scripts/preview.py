@@ -76,7 +76,7 @@ def plan(config: DictConfig, name: str) -> Curve:
     from schedulers.lint import lint_trace
 
     node, horizon = find_node(config, name), preview_horizon(config)
-    base = base_lrs(config.optimizer)
+    base = base_lrs(config)
     metrics, note = plateau_metrics(config, node, horizon)
     trace = trace_lr(node, base, horizon, metrics)
     # YAML and the command line read a bare `off` as false.
@@ -154,7 +154,7 @@ def read_run(folder: Path, allow_targets: Sequence[str]) -> tuple[list[Curve], s
 
     config = read_run_config(folder)
     check_targets(config, allow_targets)  # the run may be a stranger's
-    horizon, base = build_horizon(config), base_lrs(config.optimizer)
+    horizon, base = build_horizon(config), base_lrs(config)
     metrics = None
     if is_plateau(config.scheduler):
         metrics = read_metrics(folder, config.scheduler.get("mode", "min"))

@@ -100,14 +100,13 @@ def plan_job(config: DictConfig, seen: set[str]) -> Planned:
     """
     from engine.process.runtime import choose_device
     from runs.build import build_horizon, check_schedule
-    from runs.settings import check_settings, read_cadence, read_swa
+    from runs.settings import check_settings, trainer_durations
 
     values = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
     assert isinstance(values, DictConfig)
     check_settings(values)
     horizon = build_horizon(values)
-    read_cadence(values, horizon)
-    read_swa(values, horizon)
+    trainer_durations(values, horizon)
     parts = (values.device, values.scheduler, values.optimizer, values.dataset, horizon)
     if repr(parts) not in seen:
         seen.add(repr(parts))

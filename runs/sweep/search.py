@@ -51,8 +51,8 @@ def check_search(config: DictConfig) -> None:
         ValueError: names the key and what is accepted.
     """
     import engine  # noqa: F401  (prepares the process, before anything listens to signals)
+    from common.checks import check_integer
     from data import split_sizes
-    from runs.settings import integer_from
 
     settings = config.hydra.sweeper
     swept = [o for o in parse(config.hydra.overrides.task) if o.is_sweep_override()]
@@ -67,8 +67,7 @@ def check_search(config: DictConfig) -> None:
             "at least 1."
         )
     for key in ("n_trials", "n_jobs"):
-        if not integer_from(1)(settings[key]):
-            raise ValueError(f"hydra.sweeper.{key}={settings[key]}: expected at least 1.")
+        check_integer(f"hydra.sweeper.{key}", settings[key], 1)
 
 
 def open_study(config: DictConfig) -> Any:

@@ -163,13 +163,13 @@ def check_range_test(settings: DictConfig, folder: Path) -> None:
     Raises:
         ValueError: names the key, the value and what is accepted.
     """
-    from runs.settings import integer_from, is_number, one_of
+    from common.checks import is_integer, is_number
 
     accepted: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         ("start_lr", lambda v: is_number(v) and v > 0, "a number above 0"),
         ("end_lr", lambda v: is_number(v) and v > settings.start_lr, "a number above start_lr"),
-        ("steps", integer_from(10), "an integer of at least 10"),
-        ("mode", one_of("exponential", "linear"), "exponential or linear"),
+        ("steps", lambda v: is_integer(v, 10), "an integer of at least 10"),
+        ("mode", lambda v: v in ("exponential", "linear"), "exponential or linear"),
         (
             "smoothing",
             lambda v: is_number(v) and 0 <= v < 1,

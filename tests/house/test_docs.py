@@ -271,7 +271,7 @@ def test_the_lines_of_plateau_are_the_schedule(mode, threshold_mode):
 @pytest.mark.parametrize("line", Entry(GUIDES[0].read_text()).commands)
 def test_a_command_works_and_trips_no_warning(line):
     config = compose_command(line)
-    horizon, base = build_horizon(config), base_lrs(config.optimizer)
+    horizon, base = build_horizon(config), base_lrs(config)
     trace = trace_lr(config.scheduler, base, horizon)
     assert len(trace[0]) == horizon.total_steps
     assert lint_trace(config.scheduler, base, horizon, trace) == []

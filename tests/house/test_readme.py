@@ -137,7 +137,7 @@ def compose_line(name: str, words: list[str]):
 
 def check_curve(config) -> None:
     horizon = build_horizon(config)
-    (rates, *_) = trace_lr(config.scheduler, base_lrs(config.optimizer), horizon)
+    (rates, *_) = trace_lr(config.scheduler, base_lrs(config), horizon)
     assert len(rates) == horizon.total_steps
 
 

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from runs.build import build_horizon
-from runs.settings import check_settings, read_cadence, read_swa
+from runs.settings import check_settings, trainer_durations
 from schedulers import trace_lr
 from scripts.recipes.check import check_folders
 from scripts.recipes.read import (
@@ -43,8 +43,7 @@ def test_every_arm_is_a_run(name, number):
     check_settings(config)
     horizon = build_horizon(config)
     assert (horizon.steps_per_epoch, horizon.total_steps) == (5, 5 * config.epochs)
-    read_cadence(config, horizon)
-    assert bool(read_swa(config, horizon)) == (arm.figure == "test_top1_swa")
+    assert ("swa_start" in trainer_durations(config, horizon)) == (arm.figure == "test_top1_swa")
     (rates,) = trace_lr(config.scheduler, [config.optimizer.lr], horizon)
     assert max(rates) == pytest.approx(config.optimizer.lr, rel=1e-2)
 
