@@ -162,9 +162,9 @@ class Sweep:
 def report(folder: Path) -> str:
     """Compare the runs of a sweep. That this does not work changes nothing about the runs."""
     try:
-        from runs.comparison.write import tell, write_report
+        from runs.comparison.report import write_report
 
-        return "\n".join(tell(write_report([folder], folder)))
+        return str(write_report([folder], folder))
     except Exception as error:  # whatever happens there, the sweep's own result is told
         return f"There is no report: {type(error).__name__}: {error}"
 

@@ -231,17 +231,17 @@ def test_one_sweep_at_a_time_in_a_folder(sweep_here, tmp_path):
     ("module", "told"),
     [
         (
-            SimpleNamespace(tell=lambda found: ["A is better", found], write_report=lambda *_: "x"),
+            SimpleNamespace(write_report=lambda *_: "A is better\nx"),
             "A is better\nx",
         ),
         (
-            SimpleNamespace(tell=None, write_report=lambda *_: 1 / 0),
+            SimpleNamespace(write_report=lambda *_: 1 / 0),
             "There is no report: ZeroDivisionError: division by zero",
         ),
     ],
 )
 def test_the_report_hides_nothing(monkeypatch, module, told):
-    monkeypatch.setitem(sys.modules, "runs.comparison.write", module)
+    monkeypatch.setitem(sys.modules, "runs.comparison.report", module)
     assert report(Path("x")) == told
 
 
