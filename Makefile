@@ -63,7 +63,7 @@ format: $(READY) ## let ruff rewrite the code in the project's style
 	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .
 
 gallery: $(READY) ## draw every schedule to docs/schedules
-	@$(BIN)/python -m scripts.preview --gallery $(args)
+	@$(BIN)/python -m scripts.preview preview.gallery=true $(args)
 
 explorer: $(READY) ## open the page of schedules on 127.0.0.1:PORT
 	@$(BIN)/python -m scripts.explorer --port '$(PORT)' $(args)

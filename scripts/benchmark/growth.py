@@ -96,7 +96,7 @@ def record_points(count: int) -> Callable[[], None]:
 
 def compare_runs(count: int) -> Callable[[], None]:
     """The report on so many runs of 400 steps: three seeds of each schedule."""
-    from runs.comparison.write import write_report
+    from runs.comparison.report import write_report
 
     folder = tempfile.TemporaryDirectory()
     names = sorted(path.stem for path in (CONF / "scheduler").glob("*.yaml"))

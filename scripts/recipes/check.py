@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from runs.command_line import CONF
-from runs.comparison.runs import Run, find_runs, flatten, read_run
+from runs.comparison.runs import Run, clean_settings, find_runs, read_run
 from runs.overrides import CHANGES_NO_RESULT
 from scripts.recipes.read import Arm, Recipe, read_recipes
 
@@ -113,7 +113,8 @@ def compose_arm(name: str, words: tuple[str, ...]) -> dict[str, Any]:
     """The settings of an arm, as `runs.comparison.runs` reads those of a run."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF), job_name="recipes"):
         config = compose("config", [f"experiment={name}", *words])
-    return flatten(OmegaConf.to_container(config, resolve=True))
+    OmegaConf.resolve(config)
+    return clean_settings(config)
 
 
 def judge(recipe: Recipe, arm: Arm, runs: Sequence[Run]) -> str:

@@ -20,7 +20,6 @@ from runs.build import base_lrs, build_horizon
 from schedulers import Horizon, build_scheduler, made_up_metrics, to_steps, trace_lr
 from schedulers.durations import to_step_factor
 from schedulers.lint import lint_trace
-from scripts.preview import translate_arguments
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -87,7 +86,7 @@ def compose_command(line: str):
     assert python == "python"
     preview = words[:2] == ["-m", "scripts.preview"]
     assert preview or words[0] == "train.py"
-    overrides = translate_arguments(words[2:]) if preview else words[1:]
+    overrides = words[2:] if preview else words[1:]
     with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
         return compose("preview" if preview else "config", overrides)
 
@@ -169,7 +168,7 @@ def test_the_arguments_are_those_of_the_yaml_and_the_class(guide, name):
 def test_the_pictures_are_there_and_small(path):
     named = {picture for entry in read_entries(path).values() for picture in entry.pictures}
     present = {picture.name: picture.stat().st_size for picture in PICTURES.iterdir()}
-    assert set(present) == named  # `python -m scripts.preview --gallery` draws them
+    assert set(present) == named  # `python -m scripts.preview preview.gallery=true` draws them
     assert sum(present.values()) < GALLERY_BYTES
 
 

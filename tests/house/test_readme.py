@@ -17,7 +17,6 @@ from hydra import compose, initialize_config_dir
 
 from runs.build import base_lrs, build_horizon
 from schedulers import trace_lr
-from scripts.preview import translate_arguments
 from tests.conftest import ROOT, TINY
 from tests.helpers.studies import write_complete_run
 from tests.house.test_docs import anchors, links
@@ -130,9 +129,8 @@ def test_a_command_of_the_tour_composes(line):
 
 
 def compose_line(name: str, words: list[str]):
-    overrides = translate_arguments(words) if name == "scripts.preview" else words
     with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        return compose(PROGRAMS[name], overrides)
+        return compose(PROGRAMS[name], words)
 
 
 def check_curve(config) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import oneflow as flow
 import pytest
 
-from runs.comparison.write import write_report
+from runs.comparison.report import write_report
 from scripts.benchmark import __main__ as benchmark
 from scripts.benchmark import growth, measure, memory, peers, startup
 from scripts.benchmark.measure import Figure, Options, figure, in_turns, run_child

@@ -32,7 +32,6 @@ def test_the_page_draws_the_trace_of_every_schedule(page, name):
 def test_the_first_view_is_a_schedule_already_drawn():
     page = open_page()
     assert line(page) == f"python train.py scheduler={FIRST}"
-    assert [row["step"] for row in rows(page) if row["mark"] == "up"] == [2640, 5280, 7920]
     assert dict(page.query_params) == {"s0": [f"scheduler={FIRST}"]}
 
 

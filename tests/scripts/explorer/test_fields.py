@@ -4,9 +4,9 @@ import json
 import re
 import string
 
+import numpy as np
 import pytest
 
-from plots.curves import find_corners
 from schedulers import Horizon
 from schedulers.lint import RULES, SHAPE_RULES
 from scripts.explorer import bridge
@@ -148,18 +148,16 @@ def test_whatever_is_built_on_can_be_drawn(name, how):
 # --- the chart ----------------------------------------------------------------------------------
 
 
-def test_the_chart_keeps_every_corner_and_few_points():
+def test_few_points_draw_the_chart():
     setups = [Setup(name, bridge.shipped(name), epochs=223) for name in ("cyclic", "step")]
     rows = chart_rows(setups, 0, log=False).to_pylist()
     assert 223 * 352 == 78_496 and len(rows) < 2 * 400
     for index, setup in enumerate(setups):
         rates = bridge.trace(setup)
         drawn = {row["step"]: row["rate"] for row in rows if row["curve"] == f"c{index}"}
-        corners = find_corners(rates)
-        assert corners.keys() <= drawn.keys()
-        assert {step - 1 for step, kind in corners.items() if kind != "bend"} <= drawn.keys()
         assert drawn == {step: rates[step] for step in drawn}
-    assert {row["mark"] for row in rows if row["curve"] == "c1"} == {""}
+        joined = np.interp(range(len(rates)), *zip(*drawn.items(), strict=True))
+        assert np.abs(joined - rates).max() <= 5e-4 * 0.1
 
 
 def test_the_figures_of_a_curve():
@@ -167,7 +165,6 @@ def test_the_figures_of_a_curve():
     assert (drawn.area, drawn.peak, drawn.least, drawn.above) == (
         pytest.approx(0.75), 0.1, pytest.approx(0.05), 0.5,
     )  # fmt: skip
-    assert drawn.corners == {5280: "down"}
 
 
 def test_a_slider_moves_only_data():
