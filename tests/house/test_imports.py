@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "train.py": BELOW | {"runs"},
     "tests/": OURS,
 }
-TO_MEND = {"plots/pictures.py", "scripts/doctor_inside.py"}
+TO_MEND = {"plots/pictures.py"}
 NO_ONEFLOW = ("common/", "runs/comparison/", "scripts/compare.py")
 
 
