@@ -80,6 +80,7 @@ def test_both_languages_show_the_same(first, second):
 
 LINES = commands(ENGLISH.read_text())
 IN_TOUR = re.findall(r"`((?:python|make) [^`]+)`", (ROOT / "docs/tour.md").read_text())
+IN_GUIDE = commands((ROOT / "docs/schedules.md").read_text().partition("\n### ")[0])
 
 
 def is_python(line: str) -> bool:
@@ -103,7 +104,7 @@ def compose_line(line: str):
         return compose(CONFIGS[name], words)
 
 
-PYTHON = [line for line in dict.fromkeys([*LINES, *IN_TOUR]) if is_python(line)]
+PYTHON = [line for line in dict.fromkeys([*LINES, *IN_TOUR, *IN_GUIDE]) if is_python(line)]
 SINGLE = [line for line in PYTHON if program(line)[0] in CONFIGS and " -m " not in line[10:]]
 DOCKER = [line for line in LINES if line.startswith("docker run")]
 
