@@ -10,6 +10,9 @@ The curve is the trace that training follows, from the same configuration. OneFl
 TensorBoard are imported only where they are needed.
 """
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 import sys
 from collections.abc import Sequence
 from pathlib import Path

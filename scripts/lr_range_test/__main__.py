@@ -8,6 +8,9 @@ is made and no checkpoint is written: what is left is a new folder with range_te
 .png. Smith 2015, arXiv 1506.01186, section 3.3.
 """
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 import csv
 import json
 import math
