@@ -30,7 +30,7 @@ def build_convnet_tiny(nn: Any) -> Any:
 
 
 def define_block(nn: Any, conv: Any) -> Any:
-    """The class of a residual block with a shortcut of option A, as models.resnet.BasicBlock."""
+    """The class of a residual block with a shortcut of option A, as models.resnet.basic."""
 
     class Block(nn.Module):
         def __init__(self, channels: int, width: int, stride: int) -> None:
