@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from common.checks import refusal
-from runs.targets import RULES, check_target, walk_targets
+from runs.targets import ALLOWED, check_target, walk_targets
 
 MAX_DEPTH = 10
 MAX_VALUES = 1_000
@@ -76,7 +76,7 @@ def _check_allowed(key: str, target: Any) -> None:
     except ValueError as error:
         raise ValueError(
             f"{key}={target!r:.200} is refused: here a schedule is made only of "
-            f"{RULES['scheduler'].accepted}."
+            f"{ALLOWED['scheduler']}."
         ) from error
 
 

@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from runs.command_line import CONF
-from runs.comparison.runs import Run, find_runs, read_run
-from runs.overrides import CHANGES_NO_RESULT, flatten
+from runs.comparison.runs import Run, clean_settings, find_runs, read_run
+from runs.overrides import CHANGES_NO_RESULT
 from scripts.recipes.read import Arm, Recipe, read_recipes
 
 # What runs of one arm may differ in. Nothing is selected, so evaluations change nothing.
@@ -99,7 +99,8 @@ def compose_arm(name: str, words: tuple[str, ...]) -> dict[str, Any]:
     """Return the settings of an arm by dotted key."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF), job_name="recipes"):
         config = compose("config", [f"experiment={name}", *words])
-    return flatten(OmegaConf.to_container(config, resolve=True))
+    OmegaConf.resolve(config)
+    return clean_settings(config)
 
 
 def judge(recipe: Recipe, arm: Arm, values: Sequence[float]) -> str:

@@ -232,7 +232,7 @@ def test_the_lines_of_plateau_are_the_schedule(mode, threshold_mode):
 def test_the_commands_work_and_trip_no_warning(name):
     for line in commands(ENGLISH[name].text):
         config = compose_line(line)
-        horizon, base = build_horizon(config), base_lrs(config.optimizer)
+        horizon, base = build_horizon(config), base_lrs(config)
         trace = trace_lr(config.scheduler, base, horizon)
         assert len(trace[0]) == horizon.total_steps
         assert lint_trace(config.scheduler, base, horizon, trace) == [], line

@@ -117,7 +117,7 @@ def test_a_command_composes_and_has_a_curve(line):
 def check_curve(line: str, config) -> None:
     if "train.py" in line:
         horizon = build_horizon(config)
-        (rates, *_) = trace_lr(config.scheduler, base_lrs(config.optimizer), horizon)
+        (rates, *_) = trace_lr(config.scheduler, base_lrs(config), horizon)
         assert len(rates) == horizon.total_steps
 
 

@@ -103,7 +103,7 @@ CUTOUT = "experiment=cutout"
         ([CUTOUT], [78.05], "tolerance 0.5: off by +0.51"),
         ([CUTOUT], [77.0, 76.8, 77.2], "77.00 % (n = 3, standard deviation 0.20)"),
         ([CUTOUT], [77.0, 76.8, 77.2], "off by -0.54"),
-        ([CUTOUT, "dataset.augment.cutout=8"], [78.0], "cutout, ResNet-18, cutout: test_top1 78"),
+        ([CUTOUT, "augment.cutout=8"], [78.0], "cutout, ResNet-18, cutout: test_top1 78"),
         ([CUTOUT, "device=cpu", "trainer.eval_every=5ep", "dataset.root=x"], [77.5], "reproduced"),
         ([CUTOUT, "epochs=20"], [77.5], "nearest arm, ResNet-18, in epochs (20 instead of 200)."),
         ([CUTOUT, "dataset.train_size=500"], [77.5], "train_size (500 instead of None)"),

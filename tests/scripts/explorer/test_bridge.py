@@ -106,7 +106,7 @@ def assert_trains_this(setup, config):
     assert same(node, setup.node)
     assert build_horizon(config) == setup.horizon
     if setup.name != "reduce_on_plateau":
-        (rates,) = trace_lr(config.scheduler, base_lrs(config.optimizer), build_horizon(config))
+        (rates,) = trace_lr(config.scheduler, base_lrs(config), build_horizon(config))
         assert rates == trace(setup)
 
 
@@ -135,7 +135,7 @@ def test_the_defaults_are_those_of_the_project(composed):
     config = composed(["scheduler=step"])
     setup = Setup("step", shipped("step"))
     assert_trains_this(setup, config)
-    assert base_lrs(config.optimizer) == [setup.base_lr]
+    assert base_lrs(config) == [setup.base_lr]
     assert (config.epochs, config.batch_size) == (setup.epochs, setup.batch_size)
 
 
