@@ -57,7 +57,7 @@ def load_alone(path: str) -> ModuleType:
 
 
 machine = load_alone("engine/process/machine.py")
-disk = load_alone("data/disk.py")
+files = load_alone("common/files.py")
 
 
 # --- what needs no package --------------------------------------------------------------------
@@ -145,7 +145,7 @@ def check_folder(key: str, path: str, needed: int = ROOM) -> Finding:
     free = shutil.disk_usage(place).free
     room = f"{free / 1e9:.1f} GB free"
     name = key if key == path else f"{key}={path}"
-    if not disk.is_writable(folder.absolute()):
+    if not files.is_writable(folder.absolute()):
         if key == "outputs":
             text = f"{name} cannot be written: change its rights, or put runs elsewhere with"
             return Finding("mend", key, text, "hydra.run.dir=FOLDER")

@@ -60,7 +60,7 @@ REFUSED = {
     "hydra's importer by attribute": ("scheduler", "schedulers.build.pkgutil.resolve_name"),
     "a colon": ("scheduler", "schedulers.noam:np.load"),
     "a download to any place": ("dataset", "data.download.download_archive"),
-    "a writer of files": ("dataset", "data.cache.write_cache"),
+    "a writer of files": ("dataset", "data.archive.write_cache"),
     "a class of the library beneath": ("dataset", "data.cifar.Path"),
     "no text": ("model", 7),
     "null": ("model", None),

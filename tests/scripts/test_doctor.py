@@ -15,7 +15,7 @@ from scripts.doctor import SETUP, START, Finding
 from tests.conftest import ROOT, TINY
 
 BARE = ["scripts/__init__.py", "runs/__init__.py", "scripts/doctor.py"]
-BARE += ["engine/process/machine.py", "data/disk.py"]
+BARE += ["engine/process/machine.py", "common/files.py"]
 PROGRAMS = [
     "train.py",
     *(
@@ -213,7 +213,8 @@ def data_finding(*words: str) -> Finding:
 
 def test_no_data(tmp_path):
     told = data_finding(f"dataset.root={tmp_path}")
-    assert told.status == "note" and f"dataset.root={tmp_path} holds no CIFAR-100" in told.text
+    assert told.status == "note"
+    assert told.text.startswith(f"dataset.root='{tmp_path}': expected CIFAR-100 in it.")
     assert told.text.endswith("Or let the first run download it")
     told = data_finding(f"dataset.root={tmp_path}", "dataset.download=false")
     assert told.status == "mend" and "or use the built-in images" in told.text
@@ -221,7 +222,7 @@ def test_no_data(tmp_path):
     assert told == (
         "mend",
         "data set",
-        "dataset.root=nowhere is not a folder: name an existing one",
+        "dataset.root='nowhere': expected an existing folder.",
         "",
     )
 
