@@ -1,6 +1,6 @@
 """Files: written in one move, locked by one process, folders that can be written."""
 
-from __future__ import annotations  # `scripts.doctor` loads this file in older Pythons
+from __future__ import annotations
 
 import contextlib
 import fcntl

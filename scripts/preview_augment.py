@@ -7,6 +7,9 @@ Without an `augment` key on the command line every kind has a row of its own. Th
 first of the training split, unshuffled, in the batch that the run's loader makes of them.
 """
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
