@@ -33,10 +33,10 @@ def job_of(step, state="new", folder=Path("x"), depth=1):
 @pytest.mark.parametrize(
     ("jobs", "at_once", "sentence"),
     [
-        ([job_of(0)] * 4, 2, "About 0:06:40 with 2 at a time, at 2 s per step as in 3 finished"),
-        ([job_of(0)], 8, "About 0:03:20 with 8 at a time"),  # one cannot be divided
-        ([job_of(40), job_of(100, "done")], 1, "About 0:02:00 with 1 at a time"),
-        ([job_of(0)] * 2, None, "About 0:06:40 in all, divided by as many jobs as"),
+        ([job_of(0)] * 4, 2, "About 06:40 with 2 at a time, at 2 s per step as in 3 finished"),
+        ([job_of(0)], 8, "About 03:20 with 8 at a time"),  # one cannot be divided
+        ([job_of(40), job_of(100, "done")], 1, "About 02:00 with 1 at a time"),
+        ([job_of(0)] * 2, None, "About 06:40 in all, divided by as many jobs as"),
         ([job_of(0, depth=9)], 1, "How long that takes is not known"),
         ([job_of(100, "done")], 1, "Nothing is left to do"),
     ],
@@ -71,7 +71,7 @@ def test_the_line_of_all_jobs():
     views.append(View(Path("x"), "waiting", 0, 100))
     # 200 steps in 100 s; the 250 of those that run and wait take 125
     assert total_line(views, 100) == (
-        "2 of 6 done (1 before), 1 failed, 1 running, 2 waiting, 0:02:05 left"
+        "2 of 6 done (1 before), 1 failed, 1 running, 2 waiting, 02:05 left"
     )
     assert total_line(views[4:], 100) == "0 of 2 done, 0 running, 2 waiting"
 
