@@ -60,7 +60,7 @@ def test_a_run_leaves_what_the_contract_says(tmp_path):
 
 
 def test_tags_and_hparams_are_those_of_the_contract(run_training):
-    run = run_training("optimizer.decay_norm_and_bias=false", "trainer.log_every=7")
+    run = run_training("trainer.decay_norm_and_bias=false", "trainer.log_every=7")
     curves = run.curves
     per_step = ("lr/group0", "lr/group1", "train/loss", "train/top1")
     assert all([step for step, _ in curves[tag]] == list(range(20)) for tag in per_step)
@@ -114,7 +114,7 @@ def test_plateau_is_checked_against_the_metrics_of_the_run(run_training):
 @pytest.mark.parametrize("everywhere", ["true", "false"])
 def test_every_optimizer_trains(run_training, optimizer, everywhere):
     run = run_training(
-        f"optimizer={optimizer}", f"optimizer.decay_norm_and_bias={everywhere}", "max_steps=3"
+        f"optimizer={optimizer}", f"trainer.decay_norm_and_bias={everywhere}", "max_steps=3"
     )
     losses = [value for _, value in run.curves["train/loss"]]
     assert len(losses) == 3 and losses[0] != losses[-1]

@@ -183,7 +183,7 @@ class Sweep:
 def report(folder: Path) -> str:
     """Compare the runs of a sweep; a failure of the report must not hide the sweep's result."""
     try:
-        from runs.comparison.write import write_report
+        from runs.comparison.report import write_report
 
         return str(write_report([folder], folder))
     except Exception as error:

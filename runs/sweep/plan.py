@@ -68,13 +68,12 @@ def plan_job(config: DictConfig, checked: set[str]) -> Job:
     """
     from engine.process.runtime import choose_device
     from runs.build import build_horizon, check_schedule
-    from runs.settings import check_settings, read_cadence, read_swa
+    from runs.settings import check_settings, trainer_durations
 
     OmegaConf.resolve(config)
     check_settings(config)
     horizon = build_horizon(config)
-    read_cadence(config, horizon)
-    read_swa(config, horizon)
+    trainer_durations(config, horizon)
     parts = repr((config.device, config.scheduler, config.optimizer, config.dataset, horizon))
     if parts not in checked:
         checked.add(parts)

@@ -3,8 +3,6 @@
 import numpy as np
 
 from data import Split, policies
-from data.operations import NAMES
-from tests.data import plain_operations
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -25,26 +23,23 @@ def crop(image, padding, down, right):
     return out
 
 
-def flip(image):
-    return image[:, :, ::-1]
-
-
-def normalize(image, mean=MEAN, std=STD):
+def normalize(image):
     """In float32, first the factor and then the summand: each rounded by itself."""
     out = np.empty(image.shape, np.float32)
     for channel in range(3):
-        factor = np.float32(1 / (255 * np.float64(std[channel])))
-        summand = np.float32(-np.float64(mean[channel]) / np.float64(std[channel]))
+        factor = np.float32(1 / (255 * np.float64(STD[channel])))
+        summand = np.float32(-np.float64(MEAN[channel]) / np.float64(STD[channel]))
         out[channel] = image[channel].astype(np.float32) * factor + summand
     return out
 
 
-def erase(image, top, bottom, left, right):
+def paste(image, other, top, bottom, left, right):
+    """The image with the box from another; a number stands for an image of it alone."""
     out = image.copy()
     for y in range(32):
         for x in range(32):
             if top <= y < bottom and left <= x < right:
-                out[:, y, x] = 0
+                out[:, y, x] = other if np.isscalar(other) else other[:, y, x]
     return out
 
 
@@ -58,17 +53,8 @@ def mix(image, other, share):
     return image * np.float32(share) + other * (np.float32(1) - np.float32(share))
 
 
-def paste(image, other, top, bottom, left, right):
-    out = image.copy()
-    for y in range(32):
-        for x in range(32):
-            if top <= y < bottom and left <= x < right:
-                out[:, y, x] = other[:, y, x]
-    return out
-
-
 def batches(split, batch_size, augment, seed, epoch, shuffle, classes=100):
-    """The batches of an epoch as (images, labels), with random numbers of their own."""
+    """The batches of an epoch as (images, labels)."""
     order = np.arange(len(split.labels))
     if shuffle:
         np.random.default_rng([seed, epoch]).shuffle(order)
@@ -85,28 +71,21 @@ def augmented(images, augment, where):
     rng = np.random.default_rng([*where, 0x617567])
     down, right = rng.integers(0, 2 * padding + 1, (2, n)) if padding else np.zeros((2, n), int)
     numbers = rng.random(n) if augment.get("flip") else np.ones(n)
-    operations, strengths = draw_operations(augment, n, where)
     middles = np.random.default_rng([*where, 0x637574]).integers(0, 32, (n, 2))
     boxes = draw_erasing(augment.get("random_erasing") or 0, n, where)
+    images = np.stack([crop(images[i], padding, down[i], right[i]) for i in range(n)])
+    images = np.stack([images[i, :, :, :: -1 if numbers[i] < 0.5 else 1] for i in range(n)])
+    if augment.get("policy"):  # what it draws and does is another test's; here is the order
+        rng = np.random.default_rng([*where, 0x706F6C])
+        count, magnitude = augment.get("randaugment_n", 2), augment.get("randaugment_m", 14)
+        drawn = policies.draw_operations(augment["policy"], n, rng, count, magnitude)
+        policies.apply_operations(images, *drawn)
     out = []
     for i, image in enumerate(images):
-        image = crop(image, padding, down[i], right[i]) if padding else image
-        image = flip(image) if numbers[i] < 0.5 else image
-        for number, strength in zip(operations[i], strengths[i], strict=True):
-            image = plain_operations.OPERATIONS[NAMES[number]](image, strength)
         image = normalize(image)
-        image = erase(image, *square(middles[i], side)) if side else image
-        out.append(erase(image, *boxes[i]))
+        image = paste(image, 0, *square(middles[i], side)) if side else image
+        out.append(paste(image, 0, *boxes[i]))
     return np.stack(out)
-
-
-def draw_operations(augment, n, where):
-    """What a policy draws is another test's; here is only which numbers it gets."""
-    if augment.get("policy") is None:
-        return np.zeros((n, 0), int), np.zeros((n, 0))
-    rng = np.random.default_rng([*where, 0x706F6C])
-    count, magnitude = augment.get("randaugment_n", 2), augment.get("randaugment_m", 14)
-    return policies.draw_operations(augment["policy"], n, rng, count, magnitude)
 
 
 def draw_erasing(probability, n, where):
@@ -147,18 +126,13 @@ def mixed(images, labels, augment, where, classes):
         half = int(32 * (1 - share) ** 0.5) // 2
         box = (row - half, row + half, column - half, column + half)
         out = [paste(image, other, *box) for image, other in pairs]
-        share = 1 - sum(paste(np.zeros((1, 32, 32)), np.ones((1, 32, 32)), *box).ravel()) / 1024
+        share = 1 - paste(np.zeros((1, 32, 32)), 1, *box).sum() / 1024
     else:
         out = [mix(image, other, share) for image, other in pairs]
     return np.stack(out), mix(targets, targets[partners], share)
 
 
-def bits(array):
-    """The bytes of floats as integers: 0.0 and -0.0 differ."""
-    array = np.ascontiguousarray(array)
-    return array.view(np.uint32) if array.dtype == np.float32 else array
-
-
 def assert_same_bits(found, expected):
-    assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(bits(found), bits(expected))
+    """Compare the bytes of floats: 0.0 and -0.0 differ."""
+    assert found.dtype == expected.dtype and found.shape == expected.shape
+    assert np.ascontiguousarray(found).tobytes() == np.ascontiguousarray(expected).tobytes()

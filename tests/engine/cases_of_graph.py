@@ -19,7 +19,7 @@ NET = ("model._target_=tests.helpers.nets.with_norm", "allow_targets=[tests.help
 # 14 steps in 2 epochs of 6 batches of 8 and one of 4 images
 SMALL = (*TINY, *NET, "dataset.train_size=52", "batch_size=8", "scheduler=warmup")
 HARD = (
-    "optimizer.decay_norm_and_bias=false",
+    "trainer.decay_norm_and_bias=false",
     "trainer.clip_grad_norm=0.5",
     "trainer.label_smoothing=0.1",
     "trainer.eval_every=4",

@@ -28,7 +28,7 @@ RUN = (
     "model.num_classes=100",
     ALLOW,
     "scheduler=cosine_annealing",
-    "optimizer.decay_norm_and_bias=false",
+    "trainer.decay_norm_and_bias=false",
     "epochs=2",
     "batch_size=8",
     "device=cpu",
@@ -217,13 +217,13 @@ def rank_1(monkeypatch):
 )
 def test_what_only_one_process_does(rank_1, arguments, trains, sentence):
     with pytest.raises(ValueError, match=sentence):
-        launched.follow(arguments, trains)
+        launched.rank_arguments(arguments, trains)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg=job"], ["--cfg", "job"]])
 def test_what_rank_0_prints_alone(rank_1, arguments):
     with pytest.raises(SystemExit) as ended:
-        launched.follow(arguments, trains=True)
+        launched.rank_arguments(arguments, trains=True)
     assert ended.value.code == 0
 
 

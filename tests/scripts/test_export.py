@@ -18,9 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def build_model(seed):
+    """A model whose weights, and buffers that a forward pass moves, follow from the seed."""
     flow.manual_seed(seed)
     model = convnet_tiny(num_classes=10)
-    model(flow.randn(4, 3, 32, 32))  # moves the norms' buffers, 0-d `num_batches_tracked` too
+    model(flow.randn(4, 3, 32, 32))
     return model
 
 
@@ -48,6 +49,8 @@ def assert_weights(found, seed):
     [(".", 2), ("checkpoints/last", 2), ("checkpoints/best", 1), ("checkpoints/step_00000001", 1)],
 )
 def test_oneflow_loads_the_weights(run, tmp_path, source, seed):
+    if source == ".":
+        (tmp_path / "out").mkdir()  # an empty folder is filled
     export(run / source, tmp_path / "out")
     found = flow.load(str(tmp_path / "out"))
     assert_weights(found, seed)
@@ -55,12 +58,6 @@ def test_oneflow_loads_the_weights(run, tmp_path, source, seed):
     model.load_state_dict(found)
     assert_weights(model.state_dict(), seed)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]  # no remains
-
-
-def test_an_empty_folder_is_filled(run, tmp_path):
-    (tmp_path / "out").mkdir()
-    export(run, tmp_path / "out")
-    assert_weights(flow.load(str(tmp_path / "out")), 2)
 
 
 def refuse(run, out, error, match):
@@ -86,7 +83,7 @@ def test_a_damaged_checkpoint_is_not_exported(run, tmp_path):
 
 
 def test_no_checkpoint_is_one_sentence(tmp_path):
-    refuse(tmp_path, tmp_path / "out", FileNotFoundError, "neither a checkpoint nor a run folder")
+    refuse(tmp_path, tmp_path / "out", FileNotFoundError, "expected a checkpoint, or a run folder")
     missing = tmp_path / "no" / "out"
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         export(tmp_path, missing)

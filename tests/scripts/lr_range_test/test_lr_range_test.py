@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plots.pictures import COLORS, write_range_test
+from plots.curves import COLORS
 from schedulers import Horizon, trace_lr
-from scripts.lr_range_test.__main__ import LossCurve, RangeTest, build_ramp, lr_range_test
+from scripts.lr_range_test.__main__ import LossCurve, build_ramp, lr_range_test
+from scripts.lr_range_test.picture import write_range_test
 from tests.conftest import ROOT, TINY, compose_config
 
 SMALL = tuple(word for word in TINY if not word.startswith("epochs"))
@@ -152,14 +153,17 @@ def test_a_loss_that_is_not_finite_ends_the_test_before_its_update(find, tmp_pat
         ("range_test.steps=9", "range_test.steps=9: expected an integer of at least 10."),
         ("range_test.steps=1ep", "range_test.steps='1ep': expected an integer of at least 10."),
         ("range_test.mode=log", "range_test.mode='log': expected exponential or linear."),
-        ("range_test.smoothing=1", "range_test.smoothing=1: expected a number from 0 up to"),
+        (
+            "range_test.smoothing=1",
+            "range_test.smoothing=1: expected a number of at least 0 and below 1.",
+        ),
         ("range_test.divergence=1", "range_test.divergence=1: expected a number above 1."),
         ("batch_size=0", "batch_size=0: expected an integer of at least 1."),
-        ("scheduler=step", "scheduler=step: a range test has a schedule"),
-        ("+scheduler.gamma=0.5", r"\+scheduler.gamma=0.5: a range test has a schedule"),
-        ("optimizer.lr=0.1", "optimizer.lr=0.1: a range test has a schedule"),
-        ("epochs=3", "epochs=3: a range test has a schedule, a length"),
-        ("resume=outputs/x", "resume=outputs/x: a range test has"),
+        ("scheduler=step", "scheduler=step: a range test sets its schedule"),
+        ("+scheduler.gamma=0.5", r"\+scheduler.gamma=0.5: a range test sets its schedule"),
+        ("optimizer.lr=0.1", "optimizer.lr=0.1: a range test sets its schedule"),
+        ("epochs=3", "epochs=3: a range test sets its schedule, its length"),
+        ("resume=outputs/x", "resume=outputs/x: a range test sets"),
     ],
 )
 def test_what_cannot_be_a_range_test_is_refused(find, override, sentence):
@@ -170,7 +174,7 @@ def test_what_cannot_be_a_range_test_is_refused(find, override, sentence):
 def test_a_folder_with_something_in_it_is_refused_and_left_alone(find, tmp_path):
     (tmp_path / "found").mkdir()
     (tmp_path / "found/summary.json").write_text("{}")
-    with pytest.raises(ValueError, match="is not empty: expected a new folder"):
+    with pytest.raises(ValueError, match=r"found': expected a new or an empty folder."):
         find()
     assert [path.name for path in (tmp_path / "found").iterdir()] == ["summary.json"]
 
@@ -179,8 +183,9 @@ def test_the_picture_marks_each_answer_and_no_other(tmp_path):
     rates = [10 ** (-4 + k / 10) for k in range(31)]
     losses = [4 - 0.05 * k for k in range(31)]
     answers = {"steepest": 1e-3, "minimum/10": "none", "valley": 1e-2, "slide": "none"}
-    found = RangeTest("x", "exponential", rates, losses, losses, None, answers)
-    write_range_test(tmp_path / "a.png", found)
+    curve = LossCurve(SimpleNamespace(mode="exponential"))
+    curve.rates, curve.losses, curve.smoothed = rates, losses, losses
+    write_range_test(tmp_path / "a.png", "x", curve, answers)
     pixels = np.array(Image.open(tmp_path / "a.png").convert("RGB")).reshape(-1, 3).astype(int)
     wanted = [np.array(list(bytes.fromhex(color[1:]))) for color in COLORS[:4]]
     assert [(abs(pixels - color).max(axis=1) < 12).any() for color in wanted] == [1, 0, 1, 0]

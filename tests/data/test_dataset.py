@@ -1,11 +1,14 @@
-"""Sizes and stratified splits, as tables."""
+"""Sizes and stratified splits, as tables, and data sets built from their nodes."""
 
 import numpy as np
 import pytest
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from data import build_dataset, split_sizes
-from data.split import draw_stratified, order_stratified
+from data.dataset import draw_stratified, order_stratified
+from tests.conftest import compose_config
+from tests.data.fakes import place
 
 LABELS = np.random.default_rng(3).permutation(np.arange(50_000) % 100)
 CIFAR = {"_target_": "data.cifar.build_cifar100"}
@@ -31,25 +34,25 @@ def test_split_sizes(target, train_size, val_size, sizes):
     assert split_sizes(OmegaConf.create(node)) == sizes
 
 
+LEFT = "expected null or an integer from 1 to 45000, of 50000 images without the dataset.val_size="
 MISFITS = [
-    (CIFAR, 45_001, 5_000, "dataset.train_size=45001 is not accepted: dataset.val_size=5000 leaves "
-     "45000 of 50000 images to train on"),
-    (CIFAR, 0, 5_000, "dataset.train_size=0 is not accepted: give an integer from 1 to 45000"),
-    (CIFAR, None, 50_000, "dataset.val_size=50000 is not accepted: give an integer from 0 to"),
-    (CIFAR, None, -1, "dataset.val_size=-1 is not accepted: give an integer from 0 to 49999"),
-    (CIFAR, None, 0.1, "dataset.val_size=0.1 is not accepted: give an integer from 0 to 49999"),
-    (CIFAR, True, 5_000, "dataset.train_size=True is not accepted"),
-    (CIFAR, "all", 5_000, "dataset.train_size=all is not accepted"),
-    (SYNTHETIC, None, 5, "dataset.train_size=null is not accepted: give an integer of at least 1"),
-    (SYNTHETIC, 5, -1, "dataset.val_size=-1 is not accepted: give an integer of at least 0"),
-]  # fmt: skip
+    (CIFAR, 45_001, 5_000, f"dataset.train_size=45001: {LEFT}5000."),
+    (CIFAR, 0, 5_000, f"dataset.train_size=0: {LEFT}5000."),
+    (CIFAR, True, 5_000, f"dataset.train_size=true: {LEFT}5000."),
+    (CIFAR, "all", 5_000, f"dataset.train_size='all': {LEFT}5000."),
+    (CIFAR, None, 50_000, "dataset.val_size=50000: expected an integer from 0 to 49999."),
+    (CIFAR, None, -1, "dataset.val_size=-1: expected an integer from 0 to 49999."),
+    (CIFAR, None, 0.1, "dataset.val_size=0.1: expected an integer from 0 to 49999."),
+    (SYNTHETIC, None, 5, "dataset.train_size=null: expected an integer of at least 1."),
+    (SYNTHETIC, 5, -1, "dataset.val_size=-1: expected an integer of at least 0."),
+]
 
 
-@pytest.mark.parametrize(("target", "train_size", "val_size", "says"), MISFITS)
-def test_sizes_that_do_not_fit(target, train_size, val_size, says):
+@pytest.mark.parametrize(("target", "train_size", "val_size", "message"), MISFITS)
+def test_sizes_that_do_not_fit(target, train_size, val_size, message):
     with pytest.raises(ValueError) as caught:
         split_sizes(target | {"train_size": train_size, "val_size": val_size})
-    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert str(caught.value) == message
 
 
 STRETCHES = [  # val_size, train_size, images of a class in val and in train: fewest, most
@@ -95,14 +98,33 @@ def test_unequal_classes_are_all_used():
     assert first in ([3, 2, 0, 1], [2, 3, 0, 1])  # two turns, and one more
 
 
-def test_build_dataset_says_what_is_wrong_alone(tmp_path):
-    node = SYNTHETIC | {"train_size": 200, "val_size": 100, "test_size": 100, "augment": {"x": 1}}
-    assert len(build_dataset(OmegaConf.create(node | {"num_classes": 100})).val.labels) == 100
-    with pytest.raises(ValueError, match=r"^dataset\.num_classes=10 does not fit .* 100 classes$"):
-        build_dataset(node | {"num_classes": 10})
-    with pytest.raises(ValueError, match=r"^dataset\.train_size=0 is not accepted"):
-        build_dataset(node | {"train_size": 0})
-    with pytest.raises(FileNotFoundError, match=r"^dataset\.root=.*nowhere is not a folder"):
-        build_dataset(CIFAR | {"root": str(tmp_path / "nowhere")})
-    with pytest.raises(ValueError, match=r"^a key of dataset is not one of its keys: .*'frob'$"):
-        build_dataset(SYNTHETIC | {"frob": 1})
+SMALL = ("dataset.train_size=200", "dataset.val_size=100", "dataset.test_size=100")
+
+
+def test_the_nodes_of_the_config_can_be_instantiated(tmp_path):
+    node = compose_config("dataset=synthetic", *SMALL, folder=tmp_path).dataset
+    assert len(instantiate(node).val.labels) == len(build_dataset(node).val.labels) == 100
+    for key, classes in (("cifar100", 100), ("cifar10", 10)):
+        place(tmp_path, key)  # a small one: the node gets as far as its contents
+        node = compose_config(f"dataset={key}", f"dataset.root={tmp_path}", folder=tmp_path).dataset
+        assert node.num_classes == classes
+        with pytest.raises(Exception, match=r"its train part has .* not 50000"):
+            instantiate(node)
+
+
+REFUSED = [
+    ("synthetic", ["dataset.num_classes=10"], "dataset.num_classes=10: expected 100."),
+    ("cifar100", ["dataset.num_classes=10"], "dataset.num_classes=10: expected 100."),
+    ("cifar10", ["dataset.num_classes=100"], "dataset.num_classes=100: expected 10."),
+    ("synthetic", ["dataset.train_size=0"], "dataset.train_size=0: expected"),
+    ("cifar100", ["dataset.root=/nowhere"], "dataset.root='/nowhere': expected an existing folder"),
+    ("synthetic", ["+dataset.frob=1"], "a key of dataset is not one of its keys: "),
+]
+
+
+@pytest.mark.parametrize(("name", "words", "message"), REFUSED)
+def test_an_error_is_the_builders(name, words, message, tmp_path):
+    node = compose_config(f"dataset={name}", *words, folder=tmp_path).dataset
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        build_dataset(node)
+    assert str(caught.value).startswith(message)
