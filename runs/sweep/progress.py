@@ -111,7 +111,8 @@ class Screen:
             if self.states.get(view.folder, "waiting") != view.state:
                 self.states[view.folder] = view.state
                 self.show_change(view)
-            if bar := self.bars.get(view.folder):
+            if view.folder in self.bars:
+                bar = self.bars[view.folder]
                 bar.n = view.step
                 bar.set_postfix_str("" if view.top1 is None else f"val {view.top1:.2f} %")
         line = total_line(views, seconds)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from runs.sweep.estimate import estimate_time, usual_pace
 from runs.sweep.job import RECORD, Job
-from runs.sweep.progress import View, read_views, total_line
+from runs.sweep.progress import Screen, View, read_views, total_line
 
 
 @pytest.mark.parametrize(
@@ -117,3 +117,17 @@ def test_why_a_job_failed(tmp_path, state, code, reason):
     view = View(tmp_path, state, record={"code": code, "log_bytes": 21})
     assert view.reason == reason
     assert view.tail() == [f"line {n}" for n in range(2, 7)]
+
+
+def test_a_file_gets_each_change_and_a_line_every_minute(capsys):
+    screen, before = Screen(), View(Path("b"), "done", 9, 9)
+    screen.show([View(Path("a"), "running"), before], 1)
+    screen.show([View(Path("a"), "running", 5), before], 2)
+    screen.show([View(Path("a"), "completed", 9, 9, top1=12.5), before], 60)
+    screen.close()
+    assert capsys.readouterr().out.splitlines() == [
+        "a: running",
+        "b: done before",
+        "a: done, val top-1 12.50 %",
+        "2 of 2 done (1 before), 0 running, 0 waiting",
+    ]
