@@ -106,11 +106,7 @@ def begin(config: DictConfig) -> None:
 
 
 class Sweep:
-    """A sweep that runs: it handles signals and shows the jobs.
-
-    Args:
-        folder: of the sweep.
-        jobs: those that are known at the start; a search makes others.
+    """A sweep that runs: it handles signals and shows the jobs; a search makes further ones.
 
     Raises:
         ValueError: another sweep runs in the folder.

@@ -43,25 +43,15 @@ class SweepStopped(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """A job and its state.
-
-    Attributes:
-        folder: its run folder.
-        state: "done", "cut" (to be continued) or "new" (to be started).
-        step: updates of its newest checkpoint, or of the finished run.
-        total_steps: updates of the whole run; None: not known.
-        words: the arguments of `train.py` that define it.
-        command: the arguments of `train.py` that do what is left, in its folder.
-        config: without Hydra's part.
-    """
+    """A job and its state, read from its folder."""
 
     folder: Path
-    state: str
-    step: int
-    total_steps: int | None
-    words: list[str]
-    command: list[str]
-    config: DictConfig
+    state: str  # "done", "cut" (to be continued) or "new" (to be started)
+    step: int  # updates of its newest checkpoint, or of the finished run
+    total_steps: int | None  # updates of the whole run; None: not known
+    words: list[str]  # the arguments of train.py that define it
+    command: list[str]  # the arguments of train.py that do what is left, in its folder
+    config: DictConfig  # without Hydra's part
 
 
 def find_job(config: DictConfig, total_steps: int | None = None) -> Job:
