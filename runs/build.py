@@ -23,8 +23,6 @@ TRAINER_KEYS = (
     "clip_grad_norm",
     "label_smoothing",
     "keep_last",
-    "on_nonfinite",
-    "max_skipped",
     "graph",
     "amp",
 )
@@ -88,7 +86,7 @@ def build_trainer(
     import oneflow as flow
 
     from data import BatchLoader, build_dataset
-    from engine.averaging import Averages
+    from engine.averaging import build_averages
     from engine.process import ranks
     from engine.process.machine import versions
     from engine.recorder import Recorder
@@ -132,7 +130,7 @@ def build_trainer(
         eval_every=cadence["eval_every"],
         checkpoint_every=cadence["checkpoint_every"],
         **{key: config.trainer[key] for key in TRAINER_KEYS},
-        averages=Averages(
+        averages=build_averages(
             model,
             loaders["train"].epoch,
             interruption.poll,

@@ -54,8 +54,6 @@ SETTINGS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "null or a number between 0 and 1, as 0.999",
     ),
     ("trainer.keep_last", integer_from(1), "an integer of at least 1"),
-    ("trainer.on_nonfinite", one_of("stop", "skip"), "stop or skip"),
-    ("trainer.max_skipped", integer_from(1), "an integer of at least 1"),
     ("trainer.graph", lambda v: isinstance(v, bool), "true or false"),
     ("trainer.amp", lambda v: isinstance(v, bool), "true or false"),
     ("optimizer.lr", lambda v: is_number(v) and v > 0, "a number above 0"),

@@ -199,7 +199,7 @@ def _is_number(value: object) -> bool:
 def _sound_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What the report uses of a summary.json, where it is of the right kind."""
     percents = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", *AVERAGED)
-    numbers = ("steps", "best_step", "seconds", "images_per_second", "skipped_updates")
+    numbers = ("steps", "best_step", "seconds", "images_per_second")
     found = {name: summary[name] for name in percents if _is_percent(summary.get(name))}
     found |= {
         name: summary[name]

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from engine.update import build_update
 from scripts.benchmark.measure import Figure, Options, figure, in_turns
 from scripts.benchmark.trainer import Resident, build_parts, runtime
 
@@ -29,8 +28,11 @@ def steps_of(
 ) -> Callable[[], None]:
     """A function that makes so many steps."""
     model, optimizer = build_parts(build)
-    parts = (model, runtime.flow.nn.CrossEntropyLoss(), optimizer, None, False)
-    update = build_update(*parts, graph=graph, amp=False, stochastic=False)
+    from engine.graph import GraphUpdate
+    from engine.update import EagerUpdate
+
+    parts = (model, runtime.flow.nn.CrossEntropyLoss(), optimizer, None)
+    update = GraphUpdate(*parts, False, False) if graph else EagerUpdate(*parts)
 
     def make() -> None:
         told = [update(*loader.batch) for _ in range(steps)]

@@ -84,12 +84,12 @@ def record_points(count: int) -> Callable[[], None]:
     """Steps that only the recorder sees, and a file that is closed at the end."""
     from engine.recorder import Recorder
 
-    watch, correct = runtime.flow.tensor([4.6, 1.0]), runtime.flow.tensor(3.0)
+    loss, correct = runtime.flow.tensor(4.6), runtime.flow.tensor(3.0)
 
     def work() -> None:
         with tempfile.TemporaryDirectory() as folder, Recorder(Path(folder), NEVER, 20) as recorder:
             for step in range(count):
-                recorder.train_step(step, [0.1], watch, correct, 128)
+                recorder.train_step(step, [0.1], loss, correct, 128)
 
     return work
 

@@ -16,7 +16,7 @@ from runs.overrides import CHANGES_NO_RESULT
 from scripts.recipes.read import Arm, Recipe, read_recipes
 
 # What runs of one arm may differ in. Nothing is selected, so evaluations change nothing.
-FREE = {*CHANGES_NO_RESULT, "seed", "trainer.eval_every", "trainer.max_skipped"}
+FREE = {*CHANGES_NO_RESULT, "seed", "trainer.eval_every"}
 MOST_DIFFERENCES = 4
 
 

@@ -100,7 +100,10 @@ def test_a_damaged_folder(sweep, job_of, steps, content, sentence):
         (("max_steps=5",), "max_steps: it has None, asked for 5"),
         (("+model.depth=3",), "model.depth: it has no such key, asked for 3"),
         (("scheduler=rex",), "scheduler._target_: it has oneflow.optim.lr_scheduler.StepLR"),
-        (("trainer.on_nonfinite=skip",), "trainer.on_nonfinite: it has stop, asked for skip"),
+        (
+            ("trainer.keep_last=3", "trainer.graph=true"),
+            "trainer.graph: it has False, asked for True",
+        ),
     ],
 )
 def test_a_folder_with_another_config_is_refused(sweep, job_of, now, told):
