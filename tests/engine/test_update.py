@@ -1,10 +1,10 @@
-"""Mixed labels: the loss with and without smoothing, and what counts as a hit."""
+"""Hits of plain and of mixed labels, and the loss of mixed ones with and without smoothing."""
 
 import numpy as np
 import oneflow as flow
 import pytest
 
-from engine.hits import count_hits
+from engine.update import count_hits
 
 
 def test_hits_are_shares_of_the_guessed_class():
