@@ -40,19 +40,12 @@ _NAME = re.compile(r"step_(\d{8,})(?:\.(\d+))?")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The content of a checkpoint folder.
-
-    Attributes:
-        folder: where it lies.
-        model: parameters and buffers by name, as `Module.load_state_dict` takes them.
-        applied: the learning rates of the run's steps so far, (steps, parameter groups) float64.
-        state: the rest; `state["step"]` updates are made.
-    """
+    """The content of a checkpoint folder."""
 
     folder: Path
-    model: dict[str, np.ndarray]
-    applied: np.ndarray
-    state: dict[str, Any]
+    model: dict[str, np.ndarray]  # parameters and buffers, as `Module.load_state_dict` takes them
+    applied: np.ndarray  # learning rates of the run's steps, (steps, parameter groups) float64
+    state: dict[str, Any]  # the rest; `state["step"]` updates are made
 
 
 def write_checkpoint(
@@ -81,16 +74,7 @@ def write_checkpoint(
         OSError: it could not be written; the older ones are as they were.
         TypeError: `state` holds something that cannot be saved.
     """
-    tensors: dict[str, flow.Tensor] = {}
-    text = json.dumps(encode(dict(state), tensors, "state"), indent=2, allow_nan=False)
-    rates = np.array(applied, dtype="float64", ndmin=2)
-    files = {
-        MODEL: save(to_arrays(model)),
-        OPTIMIZER: save(to_arrays(tensors) | {"applied": rates}),
-        STATE: text.encode(),
-    }
-    sums = {name: checksum(content) for name, content in files.items()}
-    files[CHECKSUMS] = json.dumps(sums, indent=2).encode()
+    files = encode_files(model, applied, state)
     clean(checkpoints)
     folder = free_name(checkpoints, state["step"])
     unfinished = checkpoints / (UNFINISHED + folder.name)
@@ -105,6 +89,22 @@ def write_checkpoint(
     sync(checkpoints)
     prune(checkpoints, folder, keep_last)
     return folder
+
+
+def encode_files(
+    model: Mapping[str, Any], applied: list[list[float]], state: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Return the files of a checkpoint by name."""
+    tensors: dict[str, flow.Tensor] = {}
+    text = json.dumps(encode(dict(state), tensors, "state"), indent=2, allow_nan=False)
+    rates = np.array(applied, dtype="float64", ndmin=2)
+    files = {
+        MODEL: save(to_arrays(model)),
+        OPTIMIZER: save(to_arrays(tensors) | {"applied": rates}),
+        STATE: text.encode(),
+    }
+    sums = {name: checksum(content) for name, content in files.items()}
+    return files | {CHECKSUMS: json.dumps(sums, indent=2).encode()}
 
 
 def to_arrays(tensors: Mapping[str, flow.Tensor]) -> dict[str, np.ndarray]:
@@ -148,8 +148,9 @@ def point(link: Path, target: str) -> None:
 
 def free_name(checkpoints: Path, step: int) -> Path:
     """Return a folder name for this step that is free: a checkpoint is never changed in place."""
-    names = [f"step_{step:08d}"] + [f"step_{step:08d}.{number}" for number in range(1, 1000)]
-    return next(checkpoints / name for name in names if not (checkpoints / name).exists())
+    name = f"step_{step:08d}"
+    paths = (checkpoints / f"{name}{suffix}" for suffix in ("", *(f".{n}" for n in range(1, 1000))))
+    return next(path for path in paths if not path.exists())
 
 
 def clean(checkpoints: Path) -> None:
@@ -222,7 +223,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         files = dict(read_files(folder))
         tensors = load(files[OPTIMIZER])
         applied = tensors.pop("applied")
-        state = decode(json.loads(files[STATE], parse_constant=refuse_constant), tensors)
+        state = decode(json.loads(files[STATE]), tensors)
         model = load(files[MODEL])
         step, first_step = state["step"], state["first_step"]
         if not 0 <= first_step <= step or applied.shape[:1] != (step - first_step,):
@@ -242,11 +243,6 @@ def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         if checksum(content) != table[name]:
             raise ValueError(f"{name} is not as it was written")
         yield name, content
-
-
-def refuse_constant(text: str) -> None:
-    """Refuse NaN and Infinity, which are not JSON."""
-    raise ValueError(f"{text} is not JSON")
 
 
 def reason(error: Exception) -> str:

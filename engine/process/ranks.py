@@ -190,24 +190,20 @@ def check_device(device: str) -> None:
 def connected() -> Iterator[None]:
     """Connect the ranks within the block, so that they can `agree` and no one outlives another.
 
-    At its end, and where all stop at the same step (the error is `agreed`), they part in order.
+    At its end, and where all stop at the same step (the error is `agreed`), they end in order.
     """
     PEERS.extend(map(Peer, accept_ranks() if RANK == 0 else [join_rank_0()]))
+    agreed = True
     try:
         yield
     except BaseException as error:
-        if not getattr(error, "agreed", False):
-            raise
-        disconnect()
+        agreed = getattr(error, "agreed", False)
         raise
-    disconnect()
-
-
-def disconnect() -> None:
-    """Wait for all ranks, and let each of them end."""
-    barrier()
-    for peer in PEERS:
-        peer.send(GOODBYE)
+    finally:
+        if agreed:
+            barrier()
+            for peer in PEERS:
+                peer.send(GOODBYE)
 
 
 def accept_ranks() -> list[socket.socket]:
@@ -237,8 +233,7 @@ def keep_alive(link: socket.socket) -> socket.socket:
     """Make a connection wait for ever, unless the other machine is silent for 25 seconds."""
     link.settimeout(None)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 25_000)  # what is under way
+    limits = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
+    for name, value in limits.items():
+        link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return link

@@ -238,70 +238,45 @@ def jump(factor):
     return lambda optimizer: LambdaLR(optimizer, lambda step: factor if step == 2 else 1)
 
 
-BAD_BATCH = {"train": Batches(factors={4: float("inf")})}
-CASES = {
-    # what is planted, when things are looked at; what is reported, and the last step saved
-    "loss, seen at the end": (BAD_BATCH, {}, "loss of step 4 is nan at learning rate 0.00625", 4),
-    "loss, seen at step 5": (BAD_BATCH, {"log_every": 3}, "loss of step 4 is nan at", 4),
-    "loss, seen at once": (BAD_BATCH, {"log_every": 1}, "loss of step 4 is nan at", 4),
-    "gradient, seen in the next loss": (
-        {"model": Steep},
-        {"log_every": 1, "checkpoint_every": 100},
-        "loss of step 1 is nan at learning rate 0.05",
-        None,
-    ),
-    "gradient, seen before a save": (
-        {"model": Steep},
-        {"checkpoint_every": 1},
-        "weights are not finite after step 0 at learning rate 0.1:",
-        None,
-    ),
-    "clipped gradient": (
-        {"model": Steep},
-        {"checkpoint_every": 1, "clip_grad_norm": 1.0},
-        "weights are not finite after step 0",
-        None,
-    ),
-    "update, seen before a save": (
-        {"scheduler": jump(1e40)},
-        {"checkpoint_every": 1},
-        r"weights are not finite after step 2 at learning rate 1e\+39",
-        2,
-    ),
-    "update, seen before an evaluation": (
-        {"scheduler": jump(1e40)},
-        {"checkpoint_every": 2, "eval_every": 3},
-        "weights are not finite after step 2",
-        2,
-    ),
-    "huge weights, seen in the next loss": (
-        {"scheduler": jump(1e39)},
-        {"checkpoint_every": 2},
-        "loss of step 3 is (nan|inf) at learning rate 0.1:",
-        2,
-    ),
+PLANTED = {
+    "batch": lambda: {"train": Batches(factors={4: float("inf")})},
+    "gradient": lambda: {"model": Steep()},
+    "update": lambda: {"scheduler": jump(1e40)},
+    "huge": lambda: {"scheduler": jump(1e39)},  # finite weights, whose next logits are not
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_not_finite_stops_the_run_and_the_last_checkpoint_is_sound(tmp_path, case):
-    planted, looks, message, saved = CASES[case]
-    settings = {"stop_step": 9, "checkpoint_every": 2, "eval_every": 100, "log_every": 20} | looks
-    parts = {name: part() if part is Steep else part for name, part in planted.items()}
-    trainer = build_trainer(tmp_path, **parts, **settings)
+@pytest.mark.parametrize(
+    ("planted", "log_every", "checkpoint_every", "settings", "message", "saved"),
+    [
+        ("batch", 20, 2, {}, "loss of step 4 is nan at learning rate 0.00625: try a lower", 4),
+        ("batch", 3, 2, {}, "loss of step 4 is nan", 4),
+        ("batch", 1, 2, {}, "loss of step 4 is nan", 4),
+        ("gradient", 1, 100, {}, "loss of step 1 is nan at learning rate 0.05:", None),
+        ("gradient", 20, 1, {}, "weights are not finite after step 0 at learning rate 0.1:", None),
+        ("gradient", 20, 1, {"clip_grad_norm": 1.0}, "weights are not finite after step 0", None),
+        ("update", 20, 1, {}, r"weights are not finite after step 2 at learning rate 1e\+39:", 2),
+        ("update", 20, 2, {"eval_every": 3}, "weights are not finite after step 2", 2),
+        ("huge", 20, 2, {}, "loss of step 3 is (nan|inf) at learning rate 0.1:", 2),
+    ],
+)
+def test_what_is_not_finite_stops_the_run_and_the_last_checkpoint_is_sound(
+    tmp_path, planted, log_every, checkpoint_every, settings, message, saved
+):
+    settings = {"stop_step": 9, "eval_every": 100, "log_every": log_every} | settings
+    settings["checkpoint_every"] = checkpoint_every
     with pytest.raises(FloatingPointError, match=message):
-        fit(trainer)
-    assert "val/loss" not in points(tmp_path)
-    last = tmp_path / "checkpoints/last"
-    if saved is None:
-        assert not last.exists()
-        return
-    assert json.loads((last / "state.json").read_text())["step"] == saved
-    scheduler = planted.get("scheduler")
-    whole = fit(build_trainer(tmp_path / "whole", scheduler, **settings | {"stop_step": saved}))
-    check_same(load_file(last / "model.safetensors"), weights(whole))
-    if "loss" in case and saved == 4:
-        assert [step for step, _ in points(tmp_path)["train/loss"]] == [0, 1, 2, 3, 4]
+        fit(build_trainer(tmp_path, **PLANTED[planted](), **settings))
+    last, curves = tmp_path / "checkpoints/last", points(tmp_path)
+    assert "val/loss" not in curves
+    assert last.exists() == (saved is not None)
+    if saved is not None:
+        assert json.loads((last / "state.json").read_text())["step"] == saved
+        scheduler = PLANTED[planted]().get("scheduler")
+        whole = fit(build_trainer(tmp_path / "b", scheduler, **settings | {"stop_step": saved}))
+        check_same(load_file(last / "model.safetensors"), weights(whole))
+    if planted == "batch":  # nothing is shown after the step that is named
+        assert [step for step, _ in curves["train/loss"]] == [0, 1, 2, 3, 4]
 
 
 class Late(Interruption):
