@@ -29,7 +29,7 @@ def test_batches_are_those_of_the_plain_version(augment):
     split = draw_split(300)
     options = {"augment": augment, "shuffle": True, "classes": 100}
     loader = BatchLoader(split, 128, MEAN, STD, seed=3, device="cuda", **options)
-    expected = plain.batches(split, 128, augment, seed=3, epoch=2, shuffle=True)
+    expected = plain.batches(split, 128, loader.augment, seed=3, epoch=2, shuffle=True)
     for (images, labels), (its_images, its_labels) in zip(loader.epoch(2), expected, strict=True):
         assert images.device.type == labels.device.type == "cuda"
         assert_same_bits(images.numpy(), its_images)
