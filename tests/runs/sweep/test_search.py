@@ -103,7 +103,7 @@ def test_the_command_line_wins_over_our_settings_of_plugins(words, key, value):
     ("words", "sentence"),
     [
         (("optimizer.lr=0.1",), "hydra/sweeper=optuna: expected a key with values to search"),
-        (("dataset.val_size=0",), "dataset.val_size=0: expected at least 1. A search maximizes"),
+        (("dataset.val_size=0",), "dataset.val_size=0: expected at least 1: a search maximizes"),
         (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: expected an integer of at l"),
         (("hydra.sweeper.n_jobs=-1",), "hydra.sweeper.n_jobs=-1: expected an integer of at least"),
         (("hydra.sweeper.storage=nothing",), "hydra.sweeper.storage=nothing: "),
