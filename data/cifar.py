@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from common.checks import check_integer, refusal
+from common.checks import check_integer, refusal, show
 from common.files import is_writable
 from data.archive import (
     find_cache,
@@ -190,7 +190,7 @@ def find_source(layout: Layout, root: Path) -> Path | None:
 def _fetch(layout: Layout, root: Path, download: bool, url: str | None) -> Path:
     """Download the archive, or explain what to do instead."""
     url = url or f"https://www.cs.toronto.edu/~kriz/{layout.archive}"
-    key = f"dataset.root={root}: expected {layout.name} in it"
+    key = f"dataset.root={show(str(root))}: expected {layout.name} in it"
     what_to_do = (
         f"Put {layout.archive} from {url} into {root.resolve()}, "
         "or use the built-in images with dataset=synthetic."

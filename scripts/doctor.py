@@ -199,7 +199,7 @@ def check_data(node: Any) -> Finding:
         dataset = build_dataset({**node, "download": False} if download else node)
     except (ValueError, OSError) as error:
         if download and isinstance(error, FileNotFoundError):
-            return Finding("note", "data set", f"{error}. Or let the first run download it")
+            return Finding("note", "data set", f"{error} Or let the first run download it")
         return Finding("FAIL", "data set", str(error))
     sizes = [f"{len(split.labels):,}" for split in (dataset.train, dataset.val, dataset.test)]
     return Finding("ok", "data set", f"{' + '.join(sizes)} images from {node['_target_']}")

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from data import Split, policies
+from data import Split
+from data.augment import draw_augment
+from data.mixing import draw_mix
+from data.policies import NAMES, OPERATIONS
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -43,93 +46,47 @@ def paste(image, other, top, bottom, left, right):
     return out
 
 
-def square(middle, side):
-    """The box of `side` pixels around a middle, of which a part may lie outside."""
-    row, column = (int(place) - side // 2 for place in middle)
-    return row, row + side, column, column + side
-
-
-def mix(image, other, share):
-    return image * np.float32(share) + other * (np.float32(1) - np.float32(share))
-
-
 def batches(split, batch_size, augment, seed, epoch, shuffle, classes=100):
-    """The batches of an epoch as (images, labels)."""
+    """The batches of an epoch as (images, labels), from the numbers that are drawn for them."""
     order = np.arange(len(split.labels))
     if shuffle:
         np.random.default_rng([seed, epoch]).shuffle(order)
     for step in range(-(-len(order) // batch_size)):
         rows = order[step * batch_size : (step + 1) * batch_size]
-        images = augmented(split.images[rows], augment, (seed, epoch, step))
-        yield mixed(images, split.labels[rows], augment, (seed, epoch, step), classes)
+        shape, where = (len(rows), 32, 32), (seed, epoch, step)
+        draws = draw_augment(augment, shape, where)
+        images = [make_image(split.images[row], augment, draws, i) for i, row in enumerate(rows)]
+        labels = split.labels[rows]
+        if augment.mixes:
+            labels = np.eye(classes, dtype=np.float32)[labels]
+        if mix := draw_mix(augment, shape, where):
+            pairs = [(images[i], images[j]) for i, j in enumerate(mix.partner)]
+            images = [blend(*pair, mix.share) for pair in pairs]
+            if mix.box:
+                images = [paste(*pair, *mix.box) for pair in pairs]
+            labels = blend(labels, labels[mix.partner], mix.share)
+        yield np.stack(images), labels
 
 
-def augmented(images, augment, where):
-    """Single images: cropped, mirrored, recolored, normalized, cut out, erased."""
-    n = len(images)
-    padding, side = augment.get("crop_padding", 0), augment.get("cutout")
-    rng = np.random.default_rng([*where, 0x617567])
-    down, right = rng.integers(0, 2 * padding + 1, (2, n)) if padding else np.zeros((2, n), int)
-    numbers = rng.random(n) if augment.get("flip") else np.ones(n)
-    middles = np.random.default_rng([*where, 0x637574]).integers(0, 32, (n, 2))
-    boxes = draw_erasing(augment.get("random_erasing") or 0, n, where)
-    images = np.stack([crop(images[i], padding, down[i], right[i]) for i in range(n)])
-    images = np.stack([images[i, :, :, :: -1 if numbers[i] < 0.5 else 1] for i in range(n)])
-    if augment.get("policy"):  # what it draws and does is another test's; here is the order
-        rng = np.random.default_rng([*where, 0x706F6C])
-        count, magnitude = augment.get("randaugment_n", 2), augment.get("randaugment_m", 14)
-        drawn = policies.draw_operations(augment["policy"], n, rng, count, magnitude)
-        policies.apply_operations(images, *drawn)
-    out = []
-    for i, image in enumerate(images):
-        image = normalize(image)
-        image = paste(image, 0, *square(middles[i], side)) if side else image
-        out.append(paste(image, 0, *boxes[i]))
-    return np.stack(out)
+def make_image(image, augment, draws, i):
+    """Image i of a batch: cropped, mirrored, recolored, normalized, cut out, erased."""
+    if augment.crop_padding:
+        image = crop(image, augment.crop_padding, *draws["crop"][i])
+    if augment.flip and draws["flip"][i]:
+        image = image[:, :, ::-1]
+    if augment.policy:
+        for operation, strength in zip(draws["operations"][i], draws["strengths"][i], strict=True):
+            function = OPERATIONS[NAMES[operation]]
+            image = function(image[None], np.array([strength]))[0]
+    image = normalize(image)
+    for kind in ("cutout", "erasing"):
+        if kind in draws:
+            image = paste(image, 0, *draws[kind][i])
+    return image
 
 
-def draw_erasing(probability, n, where):
-    rng = np.random.default_rng([*where, 0x657261])
-    chosen = rng.random(n) < probability
-    areas = 1024 * (0.02 + (0.4 - 0.02) * rng.random((n, 10)))
-    aspects = 0.3 + (1 / 0.3 - 0.3) * rng.random((n, 10))
-    places = rng.random((2, n))
-    boxes = []
-    for i in range(n):
-        box = (0, 0, 0, 0)
-        for area, aspect in zip(areas[i], aspects[i], strict=True):
-            height, width = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
-            if chosen[i] and height < 32 and width < 32:
-                top = int(places[0, i] * (32 - height + 1))
-                left = int(places[1, i] * (32 - width + 1))
-                box = (top, top + height, left, left + width)
-                break
-        boxes.append(box)
-    return boxes
-
-
-def mixed(images, labels, augment, where, classes):
-    """Images and labels after mixup or CutMix."""
-    mixup, cutmix = augment.get("mixup"), augment.get("cutmix")
-    if not (mixup or cutmix):
-        return images, labels
-    n, targets = len(labels), np.eye(classes, dtype=np.float32)[labels]
-    rng = np.random.default_rng([*where, 0x6D6978])
-    cuts = bool(cutmix) and rng.random() < augment.get("cutmix_prob", 0.5)
-    if not (cuts or mixup):
-        return images, targets
-    share = rng.beta(cutmix, cutmix) if cuts else rng.beta(mixup, mixup)
-    partners = rng.permutation(n)
-    pairs = list(zip(images, images[partners], strict=True))
-    if cuts:
-        row, column = rng.integers(0, 32, 2)
-        half = int(32 * (1 - share) ** 0.5) // 2
-        box = (row - half, row + half, column - half, column + half)
-        out = [paste(image, other, *box) for image, other in pairs]
-        share = 1 - paste(np.zeros((1, 32, 32)), 1, *box).sum() / 1024
-    else:
-        out = [mix(image, other, share) for image, other in pairs]
-    return np.stack(out), mix(targets, targets[partners], share)
+def blend(image, other, share):
+    return image * share + other * (np.float32(1) - share)
 
 
 def assert_same_bits(found, expected):

@@ -131,7 +131,7 @@ def test_no_data_and_no_download(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         build(SMALL100, tmp_path)
     assert str(caught.value) == (
-        f"dataset.root={tmp_path}: expected CIFAR-100 in it. Put cifar-100-python.tar.gz from "
+        f"dataset.root='{tmp_path}': expected CIFAR-100 in it. Put cifar-100-python.tar.gz from "
         f"https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz into {tmp_path}, "
         "or use the built-in images with dataset=synthetic."
     )

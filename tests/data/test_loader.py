@@ -52,7 +52,7 @@ NODES = [
 def test_batches_are_those_of_the_plain_version(augment, shuffle, as_on_a_gpu):
     split = draw_split(20)
     loader = build(3, split=split, augment=augment, shuffle=shuffle, as_on_a_gpu=as_on_a_gpu)
-    expected = list(plain.batches(split, 8, augment, seed=3, epoch=2, shuffle=shuffle))
+    expected = list(plain.batches(split, 8, loader.augment, seed=3, epoch=2, shuffle=shuffle))
     assert [len(labels) for _, labels in expected] == [8, 8, 4]
     for (images, labels), (its_images, its_labels) in zip(
         collect(loader, 2), expected, strict=True

@@ -23,6 +23,14 @@ def test_a_batch_has_one_share_one_box_and_one_permutation():
             assert mix.share == np.float32(1 - (bottom - top) * (right - left) / 1024)
 
 
+def test_the_numbers_are_those_of_earlier_versions():
+    mix = draw_mix(Augment(mixup=0.2), (64, 32, 32), (1, 2, 3))
+    assert mix.partner[:2].tolist() == [34, 47] and mix.share == np.float32(0.090017967)
+    mix = draw_mix(Augment(cutmix=1.0, cutmix_prob=1.0), (64, 32, 32), (1, 2, 3))
+    assert mix.partner[:2].tolist() == [31, 53] and mix.box == (15, 29, 0, 11)
+    assert mix.share == 1 - 14 * 11 / 1024
+
+
 KINDS = [  # mixup, cutmix, cutmix_prob, share of the batches with CutMix and with mixup
     (0.2, None, None, 0, 1),
     (None, 1.0, 1.0, 1, 0),
