@@ -154,7 +154,7 @@ def test_folders(tmp_path, monkeypatch):
     [
         ({}, "note", "dataset.root=empty"),
         ({"download": False}, "FAIL", "dataset.root=empty"),
-        ({"root": "nowhere"}, "FAIL", "dataset.root=nowhere"),
+        ({"root": "nowhere"}, "FAIL", "nowhere"),
         ({"root": "damaged"}, "FAIL", "damaged"),
     ],
 )
