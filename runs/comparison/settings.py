@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runs.comparison.runs import Run, clean
-from runs.config import BEFORE, LOOKED_UP
-from runs.overrides import CHANGES_NO_RESULT
+from runs.overrides import CHANGES_NO_RESULT, LOOKED_UP
 
 # What does not tell two experiments apart: it changes no result, or says where a run came from.
 NO_MATTER = {*CHANGES_NO_RESULT, "seed", "fork"}
@@ -77,7 +76,7 @@ def what_matters(run: Run) -> dict[str, Any]:
     """
     return {
         key: value
-        for key, value in (BEFORE | run.settings).items()
+        for key, value in run.settings.items()
         if value is not None and key not in NO_MATTER and not key.startswith(LOOKED_UP)
     }
 

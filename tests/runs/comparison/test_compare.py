@@ -70,7 +70,6 @@ def test_runs_are_found_at_any_depth_once_and_not_inside_a_run(tmp_path):
         # A key that an older run does not have yet is null.
         ([{"dataset__augment__cutout": None}, {"seed": 1}], {"": ["step"]}),
         # ... or has the value of what the older run did.
-        ([{"trainer__graph": False, "trainer__swa_every": "1ep"}, {"seed": 1}], {"": ["step"]}),
         (
             [{"lr": 0.5}, {"lr": 0.1}, {"scheduler": "none", "lr": 0.1}],
             {
