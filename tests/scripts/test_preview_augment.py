@@ -63,8 +63,8 @@ def test_a_row_is_what_the_loader_makes(tmp_path):
 
 
 NOT_ACCEPTED = [
-    ("preview_augment.images=0", "preview_augment.images=0 must be an integer from 1 to 32."),
-    ("preview_augment.images=33", "preview_augment.images=33 must be"),
+    ("preview_augment.images=0", "preview_augment.images=0: expected an integer from 1 to 32."),
+    ("preview_augment.images=33", "preview_augment.images=33: expected"),
     ("preview_augment.out=a.jpg", "preview_augment.out=a.jpg must end in .png."),
     ("dataset.augment.mixup=-1", "dataset.augment.mixup=-1 is not accepted: give null or a number"),
 ]
