@@ -3,7 +3,6 @@
 The config of a run is read by `runs.config`.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
 from common.checks import is_integer
+from common.files import lock
 
 MAX_EVENTS = 2**28  # bytes of an event file; a step of a run takes about 120
 MAX_RECORD = 2**18
@@ -23,7 +23,7 @@ MAX_OVERRIDES = 2**18
 
 
 class FolderLock:
-    """Holds a run folder for this process, until it ends, however it ends.
+    """A run folder held for this process, until the process ends, however it ends.
 
     Raises:
         ValueError: another process holds it.
@@ -35,17 +35,14 @@ class FolderLock:
 
     def __enter__(self) -> "FolderLock":
         try:
-            self.file = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            self.file = lock(self.folder / ".lock")
+        except BlockingIOError as error:
+            raise ValueError(
+                f"Another process is training in {self.folder}: wait for it, or stop it."
+            ) from error
         except OSError as error:
             raise OSError(
                 f"The run folder {self.folder} cannot be written: {error.strerror}."
-            ) from error
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self.file)
-            raise ValueError(
-                f"Another process is training in {self.folder}: wait for it, or stop it."
             ) from error
         return self
 

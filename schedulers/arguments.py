@@ -1,11 +1,10 @@
-"""Fits what a YAML node says to what a constructor asks for.
+"""Arguments of a YAML node, checked and converted to what a constructor accepts.
 
-The constructor's signature is the only schema: its annotations (or, without them, its defaults) say
-where a whole number of steps, a number, text, a list or true/false belongs. A string where no text
-is asked for must be a duration or a rate.
+The constructor's signature is the only schema: its annotations (or, without them, its defaults)
+decide where an integer, a number, text, a list or true/false belongs. A string where no text is
+accepted must be a duration or a factor with a unit.
 """
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +14,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from oneflow.optim.optimizer import Optimizer
 
-from schedulers.durations import LENGTHS, Horizon, to_step_factor, to_steps
+from common.checks import refusal, suggest
+from schedulers.durations import DURATION, Horizon, to_step_factor, to_steps
 
-# OneFlow leaves these without a useful annotation.
+# Arguments that OneFlow leaves without a useful annotation.
 _HINTS = {"milestones": list[int], "min_lr": float | list[float], "schedulers": list[Any]}
 
-# Whole numbers that are no lengths: what each one counts.
+# Integers that are not durations, and their units.
 COUNTS = {
     "T_mult": "times the previous cycle",
     "restart_limit": "cycles",
@@ -39,7 +39,7 @@ _NOT_NEGATIVE |= {"eps"}
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of a constructor: its name, the types it accepts, whether it must be given."""
+    """One argument of a constructor: its name, accepted types, and whether it is required."""
 
     name: str
     accepts: tuple[Any, ...]
@@ -47,37 +47,36 @@ class Parameter:
 
     @property
     def takes_optimizer(self) -> bool:
-        """True where the program's optimizer is to be handed in."""
+        """Whether the optimizer is passed here."""
         return self.name == "optimizer" or Optimizer in self.accepts
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The arguments of a constructor, and whether it also takes names that it does not list."""
+    """The arguments of a constructor, and whether it has `**kwargs`."""
 
     parameters: Mapping[str, Parameter]
     open_ended: bool
 
     def names_for_yaml(self) -> list[str]:
-        """Names that a node may set: all but the optimizer and `last_step`."""
+        """Return the names that a node may set: all but the optimizer and `last_step`."""
         return [name for name in self.parameters if name not in ("optimizer", "last_step")]
 
 
 def read_signature(target: Callable[..., Any], key: str) -> Signature:
-    """Arguments of a class or function, without `self`.
+    """Return the arguments of a class or function, without `self`.
 
     Raises:
-        ValueError: Python cannot tell them (some built-in functions).
+        ValueError: Python cannot find them (some built-in functions).
     """
     try:
         found = inspect.signature(target).parameters.values()
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{key}._target_: Python cannot read the arguments of {target}."
-        ) from error
+        wanted = "a class or function whose arguments Python can read"
+        raise refusal(f"{key}._target_", str(target), wanted) from error
     try:
         hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except Exception:  # an annotation that names something not imported at run time
+    except Exception:  # an annotation whose name is not imported at run time
         hints = {}
     parameters = {
         parameter.name: Parameter(
@@ -97,61 +96,58 @@ def _accepted_types(parameter: inspect.Parameter, hint: Any) -> tuple[Any, ...]:
         if parameter.default is parameter.empty or parameter.default is None:
             return (Any,)
         hint = type(parameter.default)
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return (*members, NoneType) if parameter.default is None else tuple(members)
+    return _alternatives(hint) + ((NoneType,) if parameter.default is None else ())
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def check_names(signature: Signature, given: Mapping[str, Any], owner: str, key: str) -> None:
-    """Refuses arguments that the constructor does not have.
+    """Refuse arguments that the constructor does not have.
 
     Raises:
-        ValueError: names the argument, the accepted ones and the nearest of them.
+        ValueError: lists the accepted arguments and suggests the nearest.
     """
     if given.get("last_step", -1) != -1:
-        raise ValueError(
-            f"{key}.last_step={given['last_step']!r} must stay -1: a run is continued from its "
-            "saved state, not from a step number."
-        )
+        wanted = "-1, because a run continues from its saved state and not from a step number"
+        raise refusal(f"{key}.last_step", given["last_step"], wanted)
     accepted = signature.names_for_yaml()
-    for name in given:
+    for name, value in given.items():
         if name in accepted or name == "last_step" or (signature.open_ended and name[:1] != "_"):
             continue
-        near = difflib.get_close_matches(str(name), accepted, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
-        raise ValueError(
-            f"{key}.{name} is not an argument of {owner}, which takes "
-            f"{', '.join(accepted) or 'none'}{hint}"
-        )
+        wanted = f"an argument of {owner} ({', '.join(accepted) or 'it has none'})"
+        raise ValueError(f"{refusal(f'{key}.{name}', value, wanted)}{suggest(name, accepted)}")
 
 
 def check_complete(
     signature: Signature, given: Mapping[str, Any], owner: str, key: str, open_places: int = 0
 ) -> None:
-    """Refuses a node that leaves out what the constructor must have.
+    """Refuse a node without a required argument.
 
     Args:
         signature: of the constructor.
-        given: all arguments so far, the optimizer among them.
+        given: all arguments so far, with the optimizer.
         owner: the constructor's name.
         key: dotted path of the node.
         open_places: 1 for a function that will be called with the step, else 0.
 
     Raises:
-        ValueError: names what is missing.
+        ValueError: names the missing arguments.
     """
     missing = [p.name for p in signature.parameters.values() if p.required and p.name not in given]
     if len(missing) > open_places:
         names = " and ".join(f"{key}.{name}" for name in missing[open_places:])
-        raise ValueError(f"{names} must be given: {owner} has no default.")
+        raise ValueError(f"{names}: expected a value, because {owner} has no default.")
 
 
-def fit(value: Any, accepts: Sequence[Any], horizon: Horizon, key: str) -> Any:
-    """The value as the constructor wants it: durations in steps, rates per step.
+def convert(value: Any, accepts: Sequence[Any], horizon: Horizon, key: str) -> Any:
+    """Return the value as the constructor expects it: durations in steps, factors per step.
 
     Args:
         value: from the YAML, or an object that was built from a nested node.
         accepts: types of the parameter.
-        horizon: the run that lengths belong to.
+        horizon: the run.
         key: dotted path of the value.
 
     Raises:
@@ -159,71 +155,63 @@ def fit(value: Any, accepts: Sequence[Any], horizon: Horizon, key: str) -> Any:
     """
     anything = Any in accepts
     if isinstance(value, list):
-        return _fit_list(value, accepts, horizon, key)
+        return _convert_list(value, accepts, horizon, key)
     if isinstance(value, str):
-        return _fit_text(value, accepts, horizon, key)
+        return _convert_text(value, accepts, horizon, key)
     if value is None or isinstance(value, bool):
         if anything or type(value) in accepts:
             return value
-    elif isinstance(value, int):
-        if int in accepts or float in accepts or anything:
-            return _check_bounds(value, float not in accepts and not anything, key)
-    elif isinstance(value, float):
-        if float in accepts or anything:
-            return _check_bounds(value, False, key)
+    elif isinstance(value, int | float):
+        if anything or float in accepts or type(value) in accepts:
+            return _check_bounds(value, not anything and float not in accepts, key)
     else:
-        return value  # built from a nested node; the constructor knows what it wants
-    raise ValueError(f"{key}={_show(value)} is not accepted: give {_describe(accepts, key)}.")
+        return value  # built from a nested node; checked in `compose` and by the constructor
+    raise refusal(key, value, _describe(accepts, key))
 
 
-def _fit_list(value: list[Any], accepts: Sequence[Any], horizon: Horizon, key: str) -> list[Any]:
+def _convert_list(
+    value: list[Any], accepts: Sequence[Any], horizon: Horizon, key: str
+) -> list[Any]:
     for hint in accepts:
         origin = get_origin(hint) or hint
-        if hint is not Any and not (inspect.isclass(origin) and issubclass(origin, Sequence)):
-            continue
-        if origin is str:
+        is_sequence = inspect.isclass(origin) and issubclass(origin, Sequence)
+        if hint is not Any and (not is_sequence or origin is str):
             continue
         members = get_args(hint)
-        if origin is tuple and members and members[-1] is not Ellipsis:
-            if len(members) != len(value):
-                raise ValueError(f"{key}={value!r} must have {len(members)} entries.")
-        else:
+        if origin is not tuple or not members or members[-1] is Ellipsis:
             members = (members[0] if members else Any,) * len(value)
+        elif len(members) != len(value):
+            raise refusal(key, value, f"a list of {len(members)} entries")
         return [
-            fit(entry, _flatten(member), horizon, f"{key}[{index}]")
+            convert(entry, _alternatives(member), horizon, f"{key}[{index}]")
             for index, (entry, member) in enumerate(zip(value, members, strict=True))
         ]
-    raise ValueError(f"{key}={value!r} is a list: give {_describe(accepts, key)}.")
+    raise refusal(key, value, _describe(accepts, key))
 
 
-def _flatten(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-
-
-def _fit_text(value: str, accepts: Sequence[Any], horizon: Horizon, key: str) -> Any:
+def _convert_text(value: str, accepts: Sequence[Any], horizon: Horizon, key: str) -> Any:
     choices = [c for hint in accepts if get_origin(hint) is Literal for c in get_args(hint)]
     if str in accepts or value in choices:
         return value
-    name = _argument_name(key)
     anything = Any in accepts
-    if not choices and name not in COUNTS:
+    if not choices and _argument_name(key) not in COUNTS:
         if "/" in value and (anything or float in accepts):
             return to_step_factor(value, horizon, key)
         if anything or int in accepts:
             return _check_bounds(to_steps(value, horizon, key), True, key)
         if float in accepts:
             return to_step_factor(value, horizon, key)
-    raise ValueError(f"{key}={value!r} is not accepted: give {_describe(accepts, key)}.")
+    raise refusal(key, value, _describe(accepts, key))
 
 
-def _check_bounds(value: float, whole: bool, key: str) -> float:
+def _check_bounds(value: float, integer: bool, key: str) -> float:
     name = _argument_name(key)
     if not math.isfinite(value):
-        raise ValueError(f"{key}={_show(value)} must be a finite number.")
+        raise refusal(key, value, "a finite number")
     if name in _ABOVE_ZERO and value <= 0:
-        raise ValueError(f"{key}={value!r} must be above zero.")
-    if value < 0 and (whole or name in _NOT_NEGATIVE):
-        raise ValueError(f"{key}={value!r} must not be negative.")
+        raise refusal(key, value, "a number above 0")
+    if value < 0 and (integer or name in _NOT_NEGATIVE):
+        raise refusal(key, value, "a number of at least 0")
     return value
 
 
@@ -231,29 +219,51 @@ def _argument_name(key: str) -> str:
     return key.rpartition(".")[2].partition("[")[0]
 
 
-def _show(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return repr(value)
-
-
 def _describe(accepts: Sequence[Any], key: str) -> str:
-    """What an argument takes, in words, for the end of an error sentence."""
+    """Return in words what an argument accepts, for an error sentence."""
     name, words = _argument_name(key), []
     for hint in accepts:
         origin = get_origin(hint)
         if origin is Literal:
             words.append(" or ".join(str(choice) for choice in get_args(hint)))
-        elif hint is int and name in COUNTS:
-            words.append(f"a whole number ({COUNTS[name]}, not a length)")
         elif hint is int:
-            words.append(f"a whole number of {LENGTHS}")
+            count = f"an integer ({COUNTS.get(name)}, not a duration)"
+            words.append(count if name in COUNTS else DURATION)
         elif hint is float:
-            words.append("a number, or a rate such as 0.95/ep or 0.01/run")
+            words.append("a number or a factor such as 0.95/ep or 0.01/run")
         elif hint in (bool, str, NoneType):
             words.append({bool: "true or false", str: "text", NoneType: "null"}[hint])
         elif origin is not None or hint in (list, tuple):
             words.append("a list")
     if Any in accepts:
-        words.append(f"a number, a node with _target_, or a length: {LENGTHS}")
+        words.append(f"a number, a node with _target_ or {DURATION}")
     return " or ".join(words) or "a node with _target_"
+
+
+def check_arguments(arguments: Mapping[str, Any], groups: int, horizon: Horizon, key: str) -> None:
+    """Refuse arguments that OneFlow would accept and then fail on, or silently misread.
+
+    Args:
+        arguments: of the class that is about to be built: durations in steps, nested nodes built.
+        groups: number of parameter groups that will be scheduled.
+        horizon: the run.
+        key: dotted path of the node.
+
+    Raises:
+        ValueError: names the argument and what is accepted.
+    """
+    if "milestones" in arguments:
+        steps, total = arguments["milestones"], horizon.total_steps
+        if steps != sorted({step for step in steps if 0 < step < total}):
+            wanted = f"increasing steps, above 0 and below the run's {total}"
+            raise refusal(f"{key}.milestones", steps, wanted)
+    for name in ("min_lr", "lr_lambda"):
+        value = arguments.get(name)
+        if isinstance(value, list) and len(value) != groups:
+            wanted = f"a list of length {groups}, with one entry per parameter group"
+            raise ValueError(f"{key}.{name}: expected {wanted}, not of length {len(value)}.")
+    functions = arguments.get("lr_lambda", [])
+    for function in functions if isinstance(functions, list) else [functions]:
+        if not callable(function):
+            wanted = "a function of the step: a node with _target_ and _partial_: true"
+            raise refusal(f"{key}.lr_lambda", function, wanted)

@@ -1,15 +1,14 @@
-"""From a YAML node to a scheduler, and from a scheduler to its curve.
+"""Schedulers from YAML nodes, and the learning rates that they produce.
 
-Training, preview, pictures and tests all build a schedule here, so what is previewed is what is
-trained.
+Training, preview, pictures and tests all build a schedule here, so the preview equals the training.
 """
 
-import difflib
 import functools
 import inspect
 import pkgutil
+import re
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
 
@@ -17,51 +16,55 @@ import oneflow as flow
 from omegaconf import OmegaConf
 from oneflow.optim.lr_scheduler import ReduceLROnPlateau, _LRScheduler
 
-from schedulers.arguments import check_complete, check_names, fit, read_signature
-from schedulers.checks import check_arguments
-from schedulers.compose import NESTING
+from common.checks import refusal, suggest
+from schedulers.arguments import (
+    check_arguments,
+    check_complete,
+    check_names,
+    convert,
+    read_signature,
+)
+from schedulers.compose import NESTING, check_parts
 from schedulers.durations import Horizon
-from schedulers.shortcuts import rates_of
-
-_OWN_KEYS = ("_target_", "_partial_")
 
 
 def build_scheduler(node: Any, optimizer: Any, horizon: Horizon) -> Any:
-    """Builds the scheduler that a node describes, children first.
+    """Build the scheduler that a node describes, children first.
 
-    A node is a mapping: `_target_` (dotted path of a class) and that class's own argument names.
-    Lengths become steps and rates become per-step factors (see `durations`). The optimizer goes to
-    whichever constructor asks for one. A node with `_partial_: true` becomes a function that is
-    still to be called, e.g. LambdaLR's `lr_lambda`. OneFlow's four composites are replaced by the
-    subclasses in `compose`, which draw the same curves and may be nested.
+    A node is a mapping: `_target_` (dotted path of a class) and the argument names of that class.
+    Durations become steps and factors with a unit become factors per step (see `durations`). The
+    optimizer is passed to every constructor that has an argument for it. A node with
+    `_partial_: true` becomes a function to be called later, e.g. LambdaLR's `lr_lambda`. OneFlow's
+    four composites are replaced by the subclasses in `compose`, which draw the same curves and may
+    be nested.
 
     Args:
         node: dict or DictConfig.
-        optimizer: its groups' rates become the base rates (of a group that had a scheduler before,
-            OneFlow keeps the rate from then).
-        horizon: the run's length.
+        optimizer: the rates of its groups become the base rates (for a group that had a scheduler
+            before, OneFlow keeps the rate from then).
+        horizon: the run.
 
     Returns:
         A OneFlow scheduler that has already set the rates of step 0. Call its `step()` after every
         optimizer update; a ReduceLROnPlateau instead after every evaluation, with the metric.
 
     Raises:
-        ValueError: one sentence that names the key path, the value and what is accepted.
+        ValueError: one sentence with the key path, the value and what is accepted.
     """
     if OmegaConf.is_config(node):
         node = OmegaConf.to_container(node, resolve=True)
     if not isinstance(node, Mapping):
-        raise ValueError(f"scheduler={node!r} must be a mapping with _target_.")
+        raise refusal("scheduler", node, "a mapping with _target_")
     target = _find_target(node, "scheduler")
     if not (inspect.isclass(target) and issubclass(target, _LRScheduler | ReduceLROnPlateau)):
-        raise ValueError(
-            f"scheduler._target_={node['_target_']!r} is not a scheduler: give a class such as "
-            "oneflow.optim.lr_scheduler.CosineAnnealingLR, or a subclass of "
-            "oneflow.optim.lr_scheduler._LRScheduler of your own."
+        wanted = (
+            "a scheduler class, such as oneflow.optim.lr_scheduler.CosineAnnealingLR or your "
+            "subclass of oneflow.optim.lr_scheduler._LRScheduler"
         )
+        raise refusal("scheduler._target_", node["_target_"], wanted)
     if node.get("_partial_"):
-        raise ValueError(
-            "scheduler._partial_=true is for functions inside a scheduler, not for it."
+        raise refusal(
+            "scheduler._partial_", True, "false: only a function inside a scheduler is partial"
         )
     return _build(node, "scheduler", optimizer, horizon)
 
@@ -70,16 +73,15 @@ def _build(node: Mapping[str, Any], key: str, optimizer: Any, horizon: Horizon) 
     target = _find_target(node, key)
     owner = target.__name__
     signature = read_signature(target, key)
-    given = {name: value for name, value in node.items() if name not in _OWN_KEYS}
+    given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
     check_names(signature, given, owner, key)
     given.pop("last_step", None)  # -1, or `check_names` would have refused it
     arguments: dict[str, Any] = {}
     for name, value in given.items():
         path = f"{key}.{name}"
         accepts = signature.parameters[name].accepts if name in signature.parameters else (Any,)
-        arguments[name] = fit(
-            _build_children(value, path, optimizer, horizon), accepts, horizon, path
-        )
+        value = _build_children(value, path, optimizer, horizon)
+        arguments[name] = convert(value, accepts, horizon, path)
     for parameter in signature.parameters.values():
         if parameter.takes_optimizer:
             arguments.setdefault(parameter.name, optimizer)
@@ -87,14 +89,15 @@ def _build(node: Mapping[str, Any], key: str, optimizer: Any, horizon: Horizon) 
         check_complete(signature, arguments, owner, key, open_places=1)
         return functools.partial(target, **arguments)
     if not inspect.isclass(target):
-        owner += " (called now, and not at every step, for want of _partial_: true)"
+        owner += " (called now and not at every step, because _partial_: true is missing)"
     check_complete(signature, arguments, owner, key)
-    check_arguments(arguments, optimizer, horizon, key)
+    check_arguments(arguments, len(optimizer.param_groups), horizon, key)
+    check_parts(arguments, optimizer, key)
     return _construct(target, arguments, key)
 
 
 def _build_children(value: Any, key: str, optimizer: Any, horizon: Horizon) -> Any:
-    """Replaces nested nodes, also in lists, by what they describe; leaves the rest as it is."""
+    """Return a value with nested nodes, also in lists, replaced by the objects they describe."""
     if isinstance(value, Mapping):
         return _build(value, key, optimizer, horizon)
     if isinstance(value, list | tuple):
@@ -106,27 +109,25 @@ def _build_children(value: Any, key: str, optimizer: Any, horizon: Horizon) -> A
 
 
 def _find_target(node: Mapping[str, Any], key: str) -> Any:
-    path = node.get("_target_")
+    path, key = node.get("_target_"), f"{key}._target_"
     if not isinstance(path, str):
-        raise ValueError(f"{key} needs _target_, the dotted path of a class, as text.")
+        raise refusal(key, path, "the dotted path of a class")
     try:
         target = pkgutil.resolve_name(path)
     except Exception as error:  # a module of the user's may raise anything while it is imported
-        raise ValueError(
-            f"{key}._target_={path!r} could not be imported: {error}{_near_name(path)}"
-        ) from error
+        refused = refusal(key, path, "a class or function that can be imported")
+        raise ValueError(f"{refused} {str(error).rstrip('.')}.{_near_name(path)}") from error
     if not callable(target):
-        raise ValueError(f"{key}._target_={path!r} is neither a class nor a function.")
+        raise refusal(key, path, "a class or a function")
     return NESTING.get(target, target) if inspect.isclass(target) else target
 
 
 def _near_name(path: str) -> str:
     module, _, name = path.rpartition(".")
     try:
-        near = difflib.get_close_matches(name, dir(pkgutil.resolve_name(module)), n=1)
-    except Exception:  # the module itself is what could not be imported
-        return "."
-    return f"; did you mean {module}.{near[0]}?" if near else "."
+        return suggest(name, dir(pkgutil.resolve_name(module)))
+    except Exception:  # the module itself cannot be imported
+        return ""
 
 
 def _construct(target: Any, arguments: Mapping[str, Any], key: str) -> Any:
@@ -134,9 +135,12 @@ def _construct(target: Any, arguments: Mapping[str, Any], key: str) -> Any:
         return target(**arguments)
     except Exception as error:
         # OneFlow raises six kinds of exception here, some with an empty message.
+        reason = str(error).rstrip(".!") or f"{type(error).__name__} without a message"
+        named = re.match(r"(\w+)=.*: expected ", reason, re.S)
+        if named and named[1] in inspect.signature(target).parameters:
+            raise ValueError(f"{key}.{reason}.") from error
         shown = {name: value for name, value in arguments.items() if _is_plain(value)}
         given = ", ".join(f"{name}={value!r}" for name, value in shown.items())
-        reason = str(error).rstrip(".!") or f"{type(error).__name__} without a message"
         raise ValueError(f"{key}: {target.__name__}({given}) is refused: {reason}.") from error
 
 
@@ -152,18 +156,18 @@ def trace_lr(
     horizon: Horizon,
     metrics: Mapping[int, float] | None = None,
 ) -> list[list[float]]:
-    """The learning rates that a node produces over a run, by stepping the real scheduler.
+    """Return the learning rates that a node produces over a run, by stepping the real scheduler.
 
     Args:
         node: dict or DictConfig, as for `build_scheduler`.
         base_lrs: the optimizer's rate of each parameter group.
-        horizon: the run's length.
-        metrics: for ReduceLROnPlateau only: the metric of the evaluation that was made when n
-            updates were done, by n. Without any, its rate stays constant.
+        horizon: the run.
+        metrics: for ReduceLROnPlateau only: the metric of each evaluation, by the number of updates
+            made before it. Without any, the rate stays constant.
 
     Returns:
-        One list per parameter group with `total_steps` rates: number k is what update k (counted
-        from 0) uses.
+        One list per parameter group with `total_steps` rates: number k is the rate of update k,
+        counted from 0.
 
     Raises:
         ValueError: as `build_scheduler`; also when the schedule fails at a later step.
@@ -171,78 +175,42 @@ def trace_lr(
     optimizer = flow.optim.SGD([{"params": [flow.zeros(1)], "lr": lr} for lr in base_lrs], lr=0.0)
     with redirect_stdout(StringIO()):  # a scheduler with `verbose: true` prints at every step
         scheduler = build_scheduler(node, optimizer, horizon)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            return _trace_plateau(scheduler, horizon.total_steps, metrics or {})
-        if _follows_get_lr(scheduler):
-            # One function per group has no such rates; what else raises, the steps below explain.
-            with suppress(Exception):
-                return _trace_get_lr(scheduler, horizon.total_steps)
-        return _trace_steps(scheduler, horizon.total_steps)
+        try:
+            return _step_through(scheduler, horizon.total_steps, metrics or {})
+        except Exception as error:
+            name, step = type(scheduler).__name__, scheduler.last_step
+            reason = error.args[-1] if error.args else type(error).__name__
+            raise ValueError(f"scheduler: {name} fails at step {step}: {reason}.") from error
 
 
-def _follows_get_lr(scheduler: Any) -> bool:
-    """Whether `step()` is known to set what `get_lr(base_lr, step)` gives, and nothing more.
-
-    So it is with OneFlow's classes and ours, unless one steps in its own way. A class from
-    elsewhere may read its last rate or its count of steps, so it is stepped.
-    """
-    kind = type(scheduler)
-    known = kind.__module__.startswith(("oneflow.", "schedulers."))
-    plain = kind.step is _LRScheduler.step or kind in NESTING.values()
-    members = getattr(scheduler, "schedulers", ())
-    return (
-        known
-        and plain
-        and kind.update_lrs is _LRScheduler.update_lrs
-        and all(_follows_get_lr(member) for member in members)
-    )
-
-
-def _trace_get_lr(scheduler: Any, total_steps: int) -> list[list[float]]:
-    """What `_trace_steps` gives, bit for bit, in a fraction of the time."""
-    steps = range(1, total_steps + 1)  # the last `step()` asks for one rate more than is used
-    return [
-        [group["lr"], *rates_of(scheduler, base_lr, steps)[:-1]]
-        for group, base_lr in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True)
-    ]
-
-
-def _trace_steps(scheduler: Any, total_steps: int) -> list[list[float]]:
-    """One list of rates per group: read, then step, as the trainer does."""
-    groups = scheduler.optimizer.param_groups
-    rates: list[list[float]] = [[] for _ in groups]
-    try:
-        for _ in range(total_steps):
-            for group, trace in zip(groups, rates, strict=True):
-                trace.append(group["lr"])
-            scheduler.step()
-    except Exception as error:
-        name, step = type(scheduler).__name__, scheduler.last_step
-        reason = error.args[-1] if error.args else type(error).__name__
-        raise ValueError(f"scheduler: {name} fails at step {step}: {reason}.") from error
-    return rates
-
-
-def _trace_plateau(
+def _step_through(
     scheduler: Any, total_steps: int, metrics: Mapping[int, float]
 ) -> list[list[float]]:
+    """Return one list of rates per group: read, then step, as the trainer does."""
     groups = scheduler.optimizer.param_groups
+    follows_metric = isinstance(scheduler, ReduceLROnPlateau)
     rates: list[list[float]] = [[] for _ in groups]
     for step in range(total_steps):
-        if step in metrics:
+        if follows_metric and step in metrics:
             scheduler.step(metrics[step])
         for group, trace in zip(groups, rates, strict=True):
             trace.append(group["lr"])
+        if not follows_metric:
+            scheduler.step()
     return rates
 
 
 def is_plateau(node: Mapping[str, Any]) -> bool:
-    """Whether the rates follow a metric."""
-    return str(node.get("_target_")).rpartition(".")[2] == "ReduceLROnPlateau"
+    """Return whether the rates follow a metric: the class, or a subclass named after it.
+
+    >>> is_plateau({"_target_": "oneflow.optim.lr_scheduler.ReduceLROnPlateau"}), is_plateau({})
+    (True, False)
+    """
+    return str(node.get("_target_")).endswith("ReduceLROnPlateau")
 
 
 def made_up_metrics(mode: str, total_steps: int, every: int) -> dict[int, float]:
-    """A metric that improves by a tenth at each evaluation and stalls after 40 % of the run.
+    """Return a metric that improves by a tenth per evaluation and stalls after 40 % of the run.
 
     >>> made_up_metrics("min", total_steps=100, every=20)
     {20: 0.9, 40: 0.81, 60: 0.81, 80: 0.81}

@@ -1,9 +1,11 @@
-"""A given number of cosines that fill the run, after a warm-up."""
+"""A warm-up, then a given number of equal cosines that fill the run."""
 
 import math
 from typing import Any
 
 from oneflow.optim.lr_scheduler import _LRScheduler
+
+from common.checks import check_integer, refusal
 
 
 class CosineWithHardRestartsLR(_LRScheduler):
@@ -14,8 +16,8 @@ class CosineWithHardRestartsLR(_LRScheduler):
 
     with `T = total_steps`, `w = warmup_steps`, `c = num_cycles` and `s = start_factor`. The numbers
     are those of transformers' get_cosine_with_hard_restarts_schedule_with_warmup (there s = 0: the
-    first step does nothing). It finds the restart by a floating-point remainder, here it is whole
-    numbers, so a restart cannot be missed by a rounding error.
+    first step does nothing). A restart is found with integers, so no rounding error can miss it as
+    with the floating-point remainder there.
 
     Loshchilov, Hutter 2017, "SGDR", arXiv 1608.03983 (the restarts).
 
@@ -28,7 +30,7 @@ class CosineWithHardRestartsLR(_LRScheduler):
         verbose: print every change.
 
     Raises:
-        ValueError: no step is left after the warm-up, or no cycle is wanted.
+        ValueError: no step is left after the warm-up, or fewer than one cycle.
 
     >>> import oneflow as flow
     >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=1.0)
@@ -47,17 +49,14 @@ class CosineWithHardRestartsLR(_LRScheduler):
         verbose: bool = False,
     ) -> None:
         if warmup_steps >= total_steps:
-            raise ValueError("warmup_steps must be fewer than total_steps")
-        if num_cycles < 1:
-            raise ValueError("num_cycles must be at least 1")
-        self.total_steps = total_steps
-        self.warmup_steps = warmup_steps
-        self.num_cycles = num_cycles
+            raise refusal("warmup_steps", warmup_steps, f"fewer than total_steps={total_steps}")
+        self.num_cycles = check_integer("num_cycles", num_cycles, 1)
+        self.total_steps, self.warmup_steps = total_steps, warmup_steps
         self.start_factor = start_factor
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate on the line up, or in the cosine that `step` belongs to."""
+        """Return the learning rate at `step`: on the line up, or in one of the cosines."""
         if step < self.warmup_steps:
             share = step / self.warmup_steps
             return base_lr * (self.start_factor + (1 - self.start_factor) * share)

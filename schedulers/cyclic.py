@@ -1,9 +1,11 @@
-"""Triangles between a low rate and the base rate, for as long as the run goes on."""
+"""Triangles between a low learning rate and the base rate, one after another."""
 
 import math
 from typing import Any, Literal
 
 from oneflow.optim.lr_scheduler import _LRScheduler
+
+from common.checks import check_integer
 
 
 class CyclicLR(_LRScheduler):
@@ -15,10 +17,10 @@ class CyclicLR(_LRScheduler):
         lr(t) = m B + (B - m B) h s
 
     where `s` is 1 (`triangular`), `2 ** -c` (`triangular2`: each cycle half as high) or
-    `gamma ** t` (`exp_range`: falling at every STEP, so write `gamma` as a rate: `0.1/run`).
+    `gamma ** t` (`exp_range`: falling at every STEP, so give `gamma` a unit: `0.1/run`).
 
     The numbers are those of PyTorch's CyclicLR(base_lr=m B, max_lr=B, cycle_momentum=False). Only
-    the rate is cycled here; the momentum stays what the optimizer was given.
+    the learning rate is cycled; the optimizer's momentum is left alone.
 
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186.
 
@@ -32,7 +34,7 @@ class CyclicLR(_LRScheduler):
         verbose: print every change.
 
     Raises:
-        ValueError: a length is zero.
+        ValueError: a duration of zero.
 
     >>> import oneflow as flow
     >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=1.0)
@@ -51,17 +53,14 @@ class CyclicLR(_LRScheduler):
         gamma: float = 1.0,
         verbose: bool = False,
     ) -> None:
-        if step_size_up < 1 or (step_size_down is not None and step_size_down < 1):
-            raise ValueError("step_size_up and step_size_down must be at least 1 step")
-        self.step_size_up = step_size_up
-        self.step_size_down = step_size_up if step_size_down is None else step_size_down
-        self.min_factor = min_factor
-        self.mode = mode
-        self.gamma = gamma
+        down = step_size_up if step_size_down is None else step_size_down
+        self.step_size_up = check_integer("step_size_up", step_size_up, 1)
+        self.step_size_down = check_integer("step_size_down", down, 1)
+        self.min_factor, self.mode, self.gamma = min_factor, mode, gamma
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate at `step`: place in the triangle, and which triangle."""
+        """Return the learning rate at `step`, by its triangle and the place in it."""
         cycle, place = divmod(step, self.step_size_up + self.step_size_down)
         if place <= self.step_size_up:
             height = place / self.step_size_up

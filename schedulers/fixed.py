@@ -1,4 +1,4 @@
-"""The schedule that does nothing: what the others are compared with."""
+"""The fixed learning rate, the baseline of all other schedules."""
 
 from oneflow.optim.lr_scheduler import _LRScheduler
 
@@ -16,5 +16,5 @@ class FixedLR(_LRScheduler):
     """
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """The base rate, whatever the step."""
+        """Return the base rate."""
         return base_lr

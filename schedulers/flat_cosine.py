@@ -1,9 +1,11 @@
-"""A flat stretch, then half a cosine: all the exploring first, all the cooling last."""
+"""A constant stretch, then half a cosine."""
 
 import math
 from typing import Any
 
 from oneflow.optim.lr_scheduler import _LRScheduler
+
+from common.checks import refusal
 
 
 class FlatCosineLR(_LRScheduler):
@@ -26,7 +28,7 @@ class FlatCosineLR(_LRScheduler):
         verbose: print every change.
 
     Raises:
-        ValueError: nothing is left for the cosine, or a divisor of 0.
+        ValueError: no step is left for the cosine, or a divisor of 0.
 
     >>> import oneflow as flow
     >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=1.0)
@@ -44,16 +46,14 @@ class FlatCosineLR(_LRScheduler):
         verbose: bool = False,
     ) -> None:
         if flat_steps >= total_steps:
-            raise ValueError("flat_steps must be fewer than total_steps")
+            raise refusal("flat_steps", flat_steps, f"fewer than total_steps={total_steps}")
         if div_final <= 0:
-            raise ValueError("div_final must be above zero")
-        self.total_steps = total_steps
-        self.flat_steps = flat_steps
-        self.div_final = div_final
+            raise refusal("div_final", div_final, "a number above 0")
+        self.total_steps, self.flat_steps, self.div_final = total_steps, flat_steps, div_final
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate at `step`."""
+        """Return the learning rate at `step`."""
         share = (step - self.flat_steps) / (self.total_steps - self.flat_steps)
         cosine = 0.5 * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0)))
         last_lr = base_lr / self.div_final

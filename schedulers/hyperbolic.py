@@ -1,9 +1,11 @@
-"""Hyperbolic decay: the same early curve whatever the length that is planned."""
+"""Hyperbolic decay: nearly the same early curve for runs of any length."""
 
 import math
 from typing import Any
 
 from oneflow.optim.lr_scheduler import _LRScheduler
+
+from common.checks import check_integer, refusal
 
 
 class HyperbolicLR(_LRScheduler):
@@ -11,11 +13,11 @@ class HyperbolicLR(_LRScheduler):
 
         lr(t) = B + (B - m) (h(t) - h(0))    h(t) = sqrt((N - t) / U (2 - (N + t) / U))
 
-    `N = max_iter` is the run's length and `U = upper_bound >= N` the longest length that is ever
-    planned: runs of different N with one U start along nearly the same curve, so a rate that was
-    tuned on a short run serves a long one. Only with U = N does the rate arrive at m, and then
-    along a straight line; otherwise it ends above m, at `B - (B - m) h(0)`. After N it is held. The
-    formula is the paper's.
+    `N = max_iter` is the run's duration and `U = upper_bound >= N` the longest that is planned:
+    runs of different N with one U start along nearly the same curve, so a rate tuned on a short run
+    serves a long one. Only with U = N does the rate reach m, and then along a straight line;
+    otherwise it ends above m, at `B - (B - m) h(0)`. After N it is held. The formula is the
+    paper's.
 
     Kim 2024, "HyperbolicLR: Epoch insensitive learning rate scheduler", arXiv 2407.15200.
 
@@ -44,21 +46,20 @@ class HyperbolicLR(_LRScheduler):
         infimum_lr: float = 1e-6,
         verbose: bool = False,
     ) -> None:
-        if max_iter < 1 or upper_bound < max_iter:
-            raise ValueError("max_iter must be at least 1 step and upper_bound at least max_iter")
-        self.max_iter = max_iter
-        self.upper_bound = upper_bound
+        self.max_iter = check_integer("max_iter", max_iter, 1)
+        self.upper_bound = check_integer("upper_bound", upper_bound, max_iter)
         self.infimum_lr = infimum_lr
         super().__init__(optimizer, verbose=verbose)
         if not all(0 < infimum_lr <= lr for lr in self.base_lrs):
-            raise ValueError(f"infimum_lr must be above 0 and not above the rates {self.base_lrs}")
+            wanted = f"above 0 and at most the base rates {self.base_lrs}"
+            raise refusal("infimum_lr", infimum_lr, wanted)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate at `step`."""
+        """Return the learning rate at `step`."""
         return base_lr + (base_lr - self.infimum_lr) * self._fall(step)
 
     def _fall(self, step: int) -> float:
-        """`h(t) - h(0)`: 0 at first, -h(0) at the end and after it."""
+        """Return `h(t) - h(0)`: 0 at first, -h(0) at the end and after it."""
         return self._height(min(step, self.max_iter)) - self._height(0)
 
     def _height(self, step: int) -> float:
@@ -81,5 +82,5 @@ class ExpHyperbolicLR(HyperbolicLR):
     """
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate at `step`."""
+        """Return the learning rate at `step`."""
         return base_lr * (base_lr / self.infimum_lr) ** self._fall(step)

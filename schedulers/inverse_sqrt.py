@@ -1,25 +1,27 @@
-"""Warm-up, then the inverse square root of the step, with a time scale of its own."""
+"""Warm-up, then the inverse square root of the step, with a separate time scale."""
 
 import math
 from typing import Any
 
 from oneflow.optim.lr_scheduler import _LRScheduler
 
+from common.checks import check_integer
+
 
 class InverseSqrtLR(_LRScheduler):
     """A line up to `B` for `w` steps, then `B / sqrt(1 + (t - w) / s)`.
 
-    `s` is the time scale: so many steps after the warm-up the rate has fallen to `B / sqrt(2)`.
-    With `s = w` this is the Noam shape. The numbers are those of transformers'
+    `s` is the time scale: s steps after the warm-up the rate has fallen to `B / sqrt(2)`. With
+    `s = w` this is the Noam shape. The numbers are those of transformers'
     get_inverse_sqrt_schedule (its warm-up starts at 0, so its first step does nothing:
     `start_factor: 0`).
 
-    Zhai et al. 2022, "Scaling Vision Transformers", arXiv 2106.04560 (it can go on without an end).
+    Zhai et al. 2022, "Scaling Vision Transformers", arXiv 2106.04560 (it needs no end).
 
     Args:
         optimizer: its rates are B.
         warmup_steps: w.
-        timescale: s; null: the warm-up's length, or 10,000 without a warm-up.
+        timescale: s; null: as long as the warm-up, or 10,000 without one.
         start_factor: factor of B at step 0 of the warm-up.
         verbose: print every change.
 
@@ -41,15 +43,14 @@ class InverseSqrtLR(_LRScheduler):
         start_factor: float = 0.0,
         verbose: bool = False,
     ) -> None:
-        if timescale is not None and timescale < 1:
-            raise ValueError("timescale must be at least 1 step, or null")
+        default = warmup_steps or 10_000
         self.warmup_steps = warmup_steps
-        self.timescale = timescale or warmup_steps or 10_000
+        self.timescale = check_integer("timescale", default if timescale is None else timescale, 1)
         self.start_factor = start_factor
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate on the line up, or on the slow way down."""
+        """Return the learning rate at `step`: on the line up, or on the slow way down."""
         if step < self.warmup_steps:
             share = step / self.warmup_steps
             return base_lr * (self.start_factor + (1 - self.start_factor) * share)

@@ -1,9 +1,11 @@
-"""The cosine with its clock bent: later and steeper for k above 1."""
+"""A cosine over a power of the time: its fall is later and steeper for k above 1."""
 
 import math
 from typing import Any
 
 from oneflow.optim.lr_scheduler import _LRScheduler
+
+from common.checks import refusal
 
 
 class KDecayCosineLR(_LRScheduler):
@@ -42,14 +44,12 @@ class KDecayCosineLR(_LRScheduler):
         verbose: bool = False,
     ) -> None:
         if k <= 0:
-            raise ValueError("k must be above zero")
-        self.total_steps = total_steps
-        self.k = k
-        self.min_factor = min_factor
+            raise refusal("k", k, "a number above 0")
+        self.total_steps, self.k, self.min_factor = total_steps, k, min_factor
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate at `step`."""
+        """Return the learning rate at `step`."""
         share = min(step / self.total_steps, 1.0) ** self.k
         last_lr = base_lr * self.min_factor
         return last_lr + (base_lr - last_lr) * 0.5 * (1 + math.cos(math.pi * share))

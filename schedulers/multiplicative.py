@@ -7,7 +7,7 @@ from oneflow.optim.lr_scheduler import _LRScheduler
 
 
 def hold_then_decay(step: int, hold_steps: int, gamma: float) -> float:
-    """Ratio for MultiplicativeLR: 1 up to step `hold_steps`, `gamma` at every later one.
+    """Return the ratio for MultiplicativeLR: 1 up to step `hold_steps`, then `gamma`.
 
     >>> [hold_then_decay(step, hold_steps=2, gamma=0.9) for step in (1, 2, 3, 4)]
     [1.0, 1.0, 0.9, 0.9]
@@ -22,7 +22,7 @@ class MultiplicativeLR(_LRScheduler):
 
     The numbers are those of PyTorch's MultiplicativeLR. Unlike there a rate set by hand is not kept
     (OneFlow's schedules are functions of the base rate and the step), and all groups share one
-    function. Products are remembered, so a step costs one call.
+    function. Products are kept, so a step costs one call.
 
     Args:
         optimizer: its rates are B.
@@ -37,22 +37,19 @@ class MultiplicativeLR(_LRScheduler):
     """
 
     def __init__(
-        self,
-        optimizer: Any,
-        lr_lambda: Callable[[int], float],
-        verbose: bool = False,
+        self, optimizer: Any, lr_lambda: Callable[[int], float], verbose: bool = False
     ) -> None:
         self.lr_lambda = lr_lambda
         self._products = [1.0]  # by step
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Base rate times all ratios up to `step`."""
+        """Return the base rate times all ratios up to `step`."""
         while len(self._products) <= step:
             self._products.append(self._products[-1] * self.lr_lambda(len(self._products)))
         return base_lr * self._products[step]
 
     def state_dict(self) -> dict[str, Any]:
-        """OneFlow's state without the function and the products, which are found again."""
+        """Return OneFlow's state without the function and the products, which can be recomputed."""
         state = super().state_dict()
         return {key: value for key, value in state.items() if key not in ("lr_lambda", "_products")}

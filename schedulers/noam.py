@@ -5,20 +5,21 @@ from typing import Any
 
 from oneflow.optim.lr_scheduler import _LRScheduler
 
+from common.checks import check_integer
+
 
 def noam_factor(step: int, warmup_steps: int) -> float:
-    """The Noam shape with its peak at 1: `min(t / w, sqrt(w / t))`, with step 0 read as 1.
+    """Return the Noam shape with its peak at 1: `min(t / w, sqrt(w / t))`, step 0 read as 1.
 
     For LambdaLR's `lr_lambda`. `t` is the step and `w` is `warmup_steps`.
 
     Raises:
-        ValueError: there is no warm-up to speak of.
+        ValueError: a warm-up of 0 steps.
 
     >>> [noam_factor(step, warmup_steps=4) for step in (0, 1, 2, 4, 16)]
     [0.25, 0.25, 0.5, 1.0, 0.5]
     """
-    if warmup_steps < 1:
-        raise ValueError("warmup_steps must be at least 1 step")
+    check_integer("warmup_steps", warmup_steps, 1)
     step = max(step, 1)
     return min(step / warmup_steps, math.sqrt(warmup_steps / step))
 
@@ -31,7 +32,7 @@ class NoamLR(_LRScheduler):
 
     Step 0 is read as 1, so the first two rates are equal; the peak is at step w. With `model_size`
     the numbers are those of the Annotated Transformer's `rate(step, model_size, factor, warmup)`
-    (B is its factor, and 1 in the paper); the peak is then `B / sqrt(d w)`, next to nothing at
+    (B is its factor, and 1 in the paper); the peak is then `B / sqrt(d w)`, far too low at
     B = 0.1. Without it the shape is the same and B stays the peak, as in all other schedules.
 
     Vaswani et al. 2017, "Attention Is All You Need", arXiv 1706.03762, 5.3.
@@ -60,14 +61,14 @@ class NoamLR(_LRScheduler):
         model_size: int | None = None,
         verbose: bool = False,
     ) -> None:
-        if model_size is not None and model_size < 1:
-            raise ValueError("model_size must be at least 1, or null")
+        if model_size is not None:
+            check_integer("model_size", model_size, 1)
         self.warmup_steps = warmup_steps
         self.model_size = model_size
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Peak rate times the shape at `step`."""
+        """Return the peak rate times the shape at `step`."""
         peak = base_lr
         if self.model_size is not None:
             peak /= math.sqrt(self.model_size * self.warmup_steps)

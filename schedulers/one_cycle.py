@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from oneflow.optim.lr_scheduler import _LRScheduler
 
+from common.checks import refusal
+
 
 class OneCycleLR(_LRScheduler):
     """Rises from `B / div_factor` to `B`, then falls to `B / (div_factor * final_div_factor)`.
@@ -19,14 +21,14 @@ class OneCycleLR(_LRScheduler):
 
     The numbers are those of PyTorch's OneCycleLR(max_lr=B, cycle_momentum=False): the corners are
     not rounded to whole steps, so the peak is met exactly only where `p T` is whole, and the lowest
-    rate is that of the last step. PyTorch raises an error after it. Only the rate is cycled here;
-    the momentum stays what the optimizer was given.
+    rate is that of the last step. PyTorch raises an error after it. Only the learning
+    rate is cycled; the optimizer's momentum is left alone.
 
     Smith, Topin 2018, "Super-Convergence", arXiv 1708.07120.
 
     Args:
         optimizer: its rates are the peaks.
-        total_steps: length of the cycle.
+        total_steps: T, duration of the cycle.
         pct_start: share of it that rises, 0 to 1 (to 0.5 with three phases).
         anneal_strategy: `cos` or `linear`.
         div_factor: peak divided by the first rate.
@@ -56,29 +58,27 @@ class OneCycleLR(_LRScheduler):
         verbose: bool = False,
     ) -> None:
         if not 0 <= pct_start <= (0.5 if three_phase else 1):
-            raise ValueError("pct_start must be from 0 to 1, and to 0.5 with three_phase")
-        if div_factor <= 0 or final_div_factor <= 0:
-            raise ValueError("div_factor and final_div_factor must be above zero")
-        self.total_steps = total_steps
-        self.pct_start = pct_start
-        self.anneal_strategy = anneal_strategy
-        self.div_factor = div_factor
-        self.final_div_factor = final_div_factor
-        self.three_phase = three_phase
+            raise refusal("pct_start", pct_start, "0 to 1, or 0 to 0.5 with three_phase")
+        for name, value in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
+            if value <= 0:
+                raise refusal(name, value, "a number above 0")
+        self.total_steps, self.pct_start = total_steps, pct_start
+        self.div_factor, self.final_div_factor = div_factor, final_div_factor
+        self.anneal_strategy, self.three_phase = anneal_strategy, three_phase
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate on the piece between two corners that `step` lies on."""
+        """Return the learning rate at `step`, between the two corners around it."""
         step = min(step, self.total_steps - 1)
-        start, start_lr, end, end_lr = self.piece_at(base_lr, step)
+        start, start_lr, end, end_lr = self._corners(base_lr, step)
         # A first piece of length 0 is a division by zero in PyTorch; here the peak comes at once.
         share = (step - start) / (end - start) if end > start else 1.0
         if self.anneal_strategy == "linear":
             return (end_lr - start_lr) * share + start_lr
         return end_lr + (start_lr - end_lr) / 2 * (math.cos(math.pi * share) + 1)
 
-    def piece_at(self, base_lr: float, step: int) -> tuple[float, float, float, float]:
-        """The two corners around a step of the cycle: step and rate of one and of the other."""
+    def _corners(self, base_lr: float, step: int) -> tuple[float, float, float, float]:
+        """Return the two corners around a step of the cycle: step and rate of each."""
         low, rise = base_lr / self.div_factor, self.pct_start * self.total_steps
         top = rise - 1
         if step <= top:

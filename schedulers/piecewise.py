@@ -1,4 +1,4 @@
-"""The schedule that draws any curve: knots, and how to join them."""
+"""Any curve, given by its knots and how to join them."""
 
 import math
 from bisect import bisect_right
@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 from oneflow.optim.lr_scheduler import _LRScheduler
 
+from common.checks import refusal
+
 Join = Literal["linear", "cosine", "step"]
 
 
 class PiecewiseLR(_LRScheduler):
-    """`B` times a curve through knots `[length, factor]`.
+    """`B` times a curve through knots `[duration, factor]`.
 
     With `a`, `f` a knot, `b`, `g` the next one and `x = (t - a) / (b - a)`
 
@@ -24,12 +26,12 @@ class PiecewiseLR(_LRScheduler):
 
     Args:
         optimizer: its rates are B.
-        knots: pairs of a length and a factor, e.g. `[[0, 0.1], [10%, 1.0], [100%, 0.0]]`.
+        knots: pairs of a duration and a factor, e.g. `[[0, 0.1], [10%, 1.0], [100%, 0.0]]`.
         join: one for all pieces, or a list with one for each piece (one fewer than knots).
         verbose: print every change.
 
     Raises:
-        ValueError: no knot, lengths that go back, a negative factor, too few or too many joins.
+        ValueError: no knot, knots out of order, a negative factor, too few or too many joins.
 
     >>> import oneflow as flow
     >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=1.0)
@@ -50,15 +52,15 @@ class PiecewiseLR(_LRScheduler):
         pieces = len(self.positions) - 1
         self.joins = [join] * pieces if isinstance(join, str) else list(join)
         if not knots or self.positions != sorted(self.positions):
-            raise ValueError(f"knots must be at least one, in order, but are at {self.positions}")
+            raise refusal("knots", self.positions, "at least one, in order")
         if min(self.factors) < 0:
-            raise ValueError("the factors of knots must not be negative")
+            raise refusal("knots", self.factors, "factors of at least 0")
         if len(self.joins) != pieces:
-            raise ValueError(f"join is of length {len(self.joins)} for {pieces} pieces")
+            raise refusal("join", join, f"one entry per piece, {pieces} in all")
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate on the piece that `step` lies on."""
+        """Return the learning rate at `step`, on the piece between the knots around it."""
         right = bisect_right(self.positions, step)
         if right == 0 or right == len(self.positions):
             return base_lr * self.factors[max(right - 1, 0)]

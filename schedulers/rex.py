@@ -1,4 +1,4 @@
-"""REX: between the straight line and the step, holding high rates for longer."""
+"""REX: above the straight line, so high rates last longer."""
 
 from typing import Any
 
@@ -31,6 +31,6 @@ class REXLR(_LRScheduler):
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate for the share of the budget that is left."""
+        """Return the learning rate at `step`, by the share of the budget that is left."""
         left = 1 - min(step / self.total_steps, 1.0)
         return base_lr * left / (0.5 + 0.5 * left)

@@ -5,13 +5,15 @@ from typing import Any
 
 from oneflow.optim.lr_scheduler import _LRScheduler
 
+from common.checks import refusal
+
 
 class TanhDecayLR(_LRScheduler):
     """Follows the hyperbolic tangent from `lower` to `upper`.
 
         lr(t) = B (1 - tanh(L + (U - L) t / T)) / 2    L = lower, U = upper
 
-    It starts a hair below B (at 0.999994 B for L = -6) and ends at `B (1 - tanh(U)) / 2`, which is
+    It starts just below B (at 0.999994 B for L = -6) and ends at `B (1 - tanh(U)) / 2`, which is
     0.0025 B for U = 3 and is held after step T. Within the T steps the numbers are those of timm's
     TanhLRScheduler(lb=L, ub=U), whose own default is L = -7 and which is 0 from step T on.
 
@@ -44,13 +46,11 @@ class TanhDecayLR(_LRScheduler):
         verbose: bool = False,
     ) -> None:
         if lower >= upper:
-            raise ValueError("upper must be above lower")
-        self.total_steps = total_steps
-        self.lower = lower
-        self.upper = upper
+            raise refusal("upper", upper, f"above lower={lower}")
+        self.total_steps, self.lower, self.upper = total_steps, lower, upper
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate at `step`."""
+        """Return the learning rate at `step`."""
         share = min(step / self.total_steps, 1.0)
         return base_lr * 0.5 * (1 - math.tanh(self.lower * (1 - share) + self.upper * share))

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from oneflow.optim.lr_scheduler import _LRScheduler
 
+from common.checks import refusal
+
 _COOL_DOWNS = {
     "linear": lambda x: 1 - x,
     "1-sqrt": lambda x: 1 - math.sqrt(x),
@@ -37,7 +39,7 @@ class WarmupStableDecayLR(_LRScheduler):
         verbose: print every change.
 
     Raises:
-        ValueError: the two ends are longer than the whole.
+        ValueError: warm-up and cool-down are together longer than T.
 
     >>> import oneflow as flow
     >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=1.0)
@@ -57,16 +59,18 @@ class WarmupStableDecayLR(_LRScheduler):
         verbose: bool = False,
     ) -> None:
         if warmup_steps + decay_steps > total_steps:
-            raise ValueError("warmup_steps and decay_steps are together longer than total_steps")
-        self.total_steps = total_steps
-        self.warmup_steps = warmup_steps
-        self.decay_steps = decay_steps
-        self.decay_type = decay_type
-        self.min_factor = min_factor
+            wanted = f"with warmup_steps={warmup_steps} at most total_steps={total_steps}"
+            raise refusal("decay_steps", decay_steps, wanted)
+        self.total_steps, self.warmup_steps, self.decay_steps = (
+            total_steps,
+            warmup_steps,
+            decay_steps,
+        )
+        self.decay_type, self.min_factor = decay_type, min_factor
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:
-        """Rate in the part that `step` belongs to."""
+        """Return the learning rate at `step`, by the part it belongs to."""
         decay_start = self.total_steps - self.decay_steps
         if step < self.warmup_steps:
             factor = step / self.warmup_steps

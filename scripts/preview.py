@@ -10,6 +10,9 @@ The curve is the trace that training follows, from the same configuration. OneFl
 TensorBoard are imported only where they are needed.
 """
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,7 +83,7 @@ def preview_schedule(config: DictConfig, name: str) -> Curve:
         other = config.copy()
         other.scheduler = compose("config", [f"scheduler={name}"]).scheduler
         node = other.scheduler
-    horizon, base = preview_horizon(config), base_lrs(config.optimizer)
+    horizon, base = preview_horizon(config), base_lrs(config)
     metrics, note = plateau_metrics(config, node, horizon)
     trace = trace_lr(node, base, horizon, metrics)
     # YAML and the command line read a bare `off` as false.
@@ -145,7 +148,7 @@ def read_run(folder: Path, allow_targets: Sequence[str]) -> tuple[list[Curve], s
 
     config = read_run_config(folder)
     check_targets(config, allow_targets)  # the run may be a stranger's
-    horizon, base = build_horizon(config), base_lrs(config.optimizer)
+    horizon, base = build_horizon(config), base_lrs(config)
     metrics = None
     if is_plateau(config.scheduler):
         metrics = read_metrics(folder, config.scheduler.get("mode", "min"))

@@ -7,7 +7,7 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
-from schedulers import Horizon, to_steps
+from schedulers import Horizon, is_plateau, to_steps
 from schedulers.arguments import read_signature
 from scripts.explorer import bridge
 from scripts.explorer.fields import Node, Path
@@ -25,7 +25,7 @@ def templates() -> dict[str, str]:
 
 def nestable() -> list[str]:
     """The classes that may stand inside a composite."""
-    return [target for target in templates() if not target.endswith("ReduceLROnPlateau")]
+    return [target for target in templates() if not is_plateau({"_target_": target})]
 
 
 def class_defaults(target: str) -> Node:

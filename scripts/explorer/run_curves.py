@@ -111,7 +111,7 @@ def _read_planned(run: RunCurves, folder: Path) -> None:
     check_targets(config, [])
     check_settings(config)
     node = check_node(OmegaConf.to_container(config, resolve=True).get("scheduler"))
-    base_lr, horizon = base_lrs(config.optimizer)[0], build_horizon(config)
+    base_lr, horizon = base_lrs(config)[0], build_horizon(config)
     metrics = None
     if is_plateau(OmegaConf.create(node)):
         metrics = read_metrics(folder, str(node.get("mode", "min")))

@@ -76,7 +76,7 @@ def test_a_fork_that_cannot_be_is_told(stopped, train_here):
     assert "model._target_: the run has models.convnet" in refused("model=resnet20")
     assert "optimizer._target_" in refused("optimizer=adam")
     assert "batch_size: the run has 8, asked for 4" in refused("batch_size=4")
-    assert "fork_at='soon' is not a length" in refused("fork_at=soon")
+    assert "fork_at='soon': expected a duration" in refused("fork_at=soon")
     shutil.rmtree(stopped / "checkpoints")
     assert "this run has no checkpoints" in refused()
 

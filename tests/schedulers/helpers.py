@@ -1,16 +1,24 @@
-"""Short ways to write nodes and to ask for rates at chosen steps."""
+"""Short ways to write nodes and to read rates at chosen steps."""
 
 import oneflow as flow
+import yaml
 
 from schedulers import Horizon, trace_lr
+from tests.conftest import ROOT
 
-UPSTREAM = "oneflow.optim.lr_scheduler."
-LENGTH = 100  # steps of the runs in these tables; lengths in their nodes are plain steps
+YAMLS = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted(ROOT.glob("conf/scheduler/*.yaml"))
+}
+TARGETS = {
+    shipped["_target_"].rpartition(".")[2]: shipped["_target_"] for shipped in YAMLS.values()
+}
+LENGTH = 100  # steps of the runs in these tables; durations in their nodes are plain steps
 
 
 def node(target: str, **arguments) -> dict:
-    """A node for a class of OneFlow (a bare name) or of this repository (a dotted path)."""
-    return {"_target_": target if "." in target else UPSTREAM + target, **arguments}
+    """A node for a class that a YAML names, of OneFlow or of this repository, or a dotted path."""
+    return {"_target_": TARGETS.get(target, target), **arguments}
 
 
 def build_optimizer(*base_lrs: float):
@@ -37,19 +45,15 @@ def stepped(scheduler, steps: int) -> list[list[float]]:
     return rows
 
 
+def curve(scheduler, steps: int) -> list[float]:
+    """Rates of the first group over the next steps."""
+    return [rates[0] for rates in stepped(scheduler, steps)]
+
+
 def sentence_of(schedule, *base_lrs: float, horizon: Horizon | None = None) -> str:
-    """What the user is told about a node that is refused."""
+    """The error for a node that is refused."""
     try:
         trace_lr(schedule, base_lrs or [0.1], horizon or Horizon(1000, 100))
     except ValueError as error:
         return str(error)
     raise AssertionError(f"{schedule} was accepted")
-
-
-def curve(scheduler, steps: int) -> list[float]:
-    """Rates of the first group."""
-    return [rates[0] for rates in stepped(scheduler, steps)]
-
-
-def ramp(optimizer, start=0.1, length=2):
-    return flow.optim.lr_scheduler.LinearLR(optimizer, start_factor=start, total_iters=length)

@@ -1,6 +1,6 @@
 """Composites inside composites: against sums by hand, and against OneFlow where it works."""
 
-from math import cos, pi, sqrt
+from math import sqrt
 
 import pytest
 from oneflow.optim import lr_scheduler as upstream
@@ -28,127 +28,121 @@ def chained(*schedulers) -> dict:
     return node("ChainedScheduler", schedulers=list(schedulers))
 
 
-# --- three deep, worked out by hand -------------------------------------------------------------
+def warmed(inner, **arguments) -> dict:
+    return node("WarmupLR", scheduler_or_optimizer=inner, warmup_iters=2, **arguments)
 
 
-def test_lambda_in_chained_in_sequential():
-    schedule = sequential(RAMP, chained(STAIRS, LAMBDA), at=[10])
+NESTED = {
     # from step 10 on with t = step - 10: 0.5 ** (t // 4) * min(t / 4, 2 / sqrt(t))
-    assert rates(schedule, 0, 1, 2, 9, 10, 11, 13, 14, 15, 26) == pytest.approx(
-        [0.5, 0.75, 1, 1, 0.25, 0.25, 0.75, 0.5 * 1, 0.5 * 2 / sqrt(5), 0.5**4 * 0.5], rel=1e-12
-    )
-
-
-def test_sequential_in_warmup_in_chained():
-    inner = sequential(STAIRS, COSINE, at=[6])
-    warm = WARM | {"scheduler_or_optimizer": inner, "warmup_prefix": True}
-    schedule = chained(node("ConstantLR", factor=0.1, total_iters=3), warm)
+    "lambda in chained in sequential": (
+        sequential(RAMP, chained(STAIRS, LAMBDA), at=[10]),
+        {0: 0.5, 1: 0.75, 2: 1, 9: 1, 10: 0.25, 11: 0.25, 13: 0.75, 14: 0.5 * 1}
+        | {15: 0.5 * 2 / sqrt(5), 26: 0.5**4 * 0.5},
+    ),
     # tenth until step 3; line 0.5 to 1 on 0..2; then, with t = step - 2, stairs until 6, cosine
-    assert rates(schedule, 0, 1, 2, 3, 5, 6, 7, 8, 10, 12, 16) == pytest.approx(
-        [0.05, 0.075, 0.1, 1, 1, 0.5, 0.5, 1, 0.5 * (1 + HALF), 0.5, 0], rel=1e-12, abs=1e-15
-    )
-
-
-def test_warmup_in_sequential_in_sequential():
-    schedule = sequential(LAMBDA, sequential(RAMP, WARM, at=[3]), at=[20])
+    "sequential in warmup in chained": (
+        chained(
+            node("ConstantLR", factor=0.1, total_iters=3),
+            WARM
+            | {"scheduler_or_optimizer": sequential(STAIRS, COSINE, at=[6]), "warmup_prefix": True},
+        ),
+        {0: 0.05, 1: 0.075, 2: 0.1, 3: 1, 5: 1, 6: 0.5, 7: 0.5, 8: 1}
+        | {10: 0.5 * (1 + HALF), 12: 0.5, 16: 0},
+    ),
     # step 20: RAMP from its 0; step 23: WARM from its 0: a line from 0.5 to cosine(2), then cosine
-    aim = 0.5 * (1 + HALF)
-    assert rates(schedule, 4, 19, 20, 21, 22, 23, 24, 25, 27, 31) == pytest.approx(
-        [1, 2 / sqrt(19), 0.5, 0.75, 1, 0.5, (0.5 + aim) / 2, aim, 0.5, 0], rel=1e-12, abs=1e-15
-    )
-
-
-def test_chained_in_sequential_in_chained_with_an_absolute_floor():
-    floor = node("CosineAnnealingLR", T_max=4, eta_min=0.2)
-    schedule = chained(STAIRS, sequential(chained(floor, STAIRS), RAMP, at=[5]))
+    "warmup in sequential in sequential": (
+        sequential(LAMBDA, sequential(RAMP, WARM, at=[3]), at=[20]),
+        {4: 1, 19: 2 / sqrt(19), 20: 0.5, 21: 0.75, 22: 1, 23: 0.5}
+        | {24: 0.25 + 0.25 * (1 + HALF), 25: 0.5 * (1 + HALF), 27: 0.5, 31: 0},
+    ),
     # B = 0.5 ** (t // 4) enters; floor: 0.2 + (B - 0.2) (1 + cos(pi t / 4)) / 2; stairs; then RAMP
-    assert rates(schedule, 0, 1, 2, 3, 4, 5, 6, 7, 8) == pytest.approx(
-        [
-            1,
-            0.2 + 0.4 * (1 + HALF),
-            0.6,
-            0.2 + 0.4 * (1 - HALF),
-            0.2 * 0.5,
-            0.5 * 0.5,
-            0.5 * 0.75,
-            0.5,
-            0.25,
-        ],
-        rel=1e-12,
-    )
-
-
-def test_without_rescaling_a_nested_part_counts_from_the_start():
-    schedule = sequential(RAMP, sequential(STAIRS, LAMBDA, at=[9]), at=[2], rescaling=False)
+    "chained in sequential in chained with an absolute floor": (
+        chained(
+            STAIRS,
+            sequential(
+                chained(node("CosineAnnealingLR", T_max=4, eta_min=0.2), STAIRS), RAMP, at=[5]
+            ),
+        ),
+        {0: 1, 1: 0.2 + 0.4 * (1 + HALF), 2: 0.6, 3: 0.2 + 0.4 * (1 - HALF)}
+        | {4: 0.2 * 0.5, 5: 0.5 * 0.5, 6: 0.5 * 0.75, 7: 0.5, 8: 0.25},
+    ),
     # the inner sequence counts from step 0, its second part from its own milestone
-    assert rates(schedule, 2, 4, 8, 9, 13) == pytest.approx([1, 0.5, 0.25, 0.25, 1], rel=1e-12)
-    inner = sequential(STAIRS, LAMBDA, at=[9], rescaling=False)
-    schedule = sequential(RAMP, inner, at=[2], rescaling=False)
-    assert rates(schedule, 2, 4, 8, 9, 16) == pytest.approx([1, 0.5, 0.25, 2 / 3, 0.5], rel=1e-12)
+    "without rescaling outside": (
+        sequential(RAMP, sequential(STAIRS, LAMBDA, at=[9]), at=[2], rescaling=False),
+        {2: 1, 4: 0.5, 8: 0.25, 9: 0.25, 13: 1},
+    ),
+    "without rescaling at all": (
+        sequential(
+            RAMP, sequential(STAIRS, LAMBDA, at=[9], rescaling=False), at=[2], rescaling=False
+        ),
+        {2: 1, 4: 0.5, 8: 0.25, 9: 2 / 3, 16: 0.5},
+    ),
+    "classes of this repository": (
+        sequential(
+            RAMP,
+            chained(node("REXLR", total_steps=10), node("PiecewiseLR", knots=[[0, 1], [4, 0.5]])),
+            at=[2],
+        ),
+        {2: 1, 4: 8 / 9 * 0.75, 7: 2 / 3 * 0.5, 12: 0},
+    ),
+    # base 0.5: from 0.25 to 0.2 + 0.3 / 2 = 0.35 at step 2
+    "warmup in chained aims at the rate that it is given": (
+        chained(
+            node("ConstantLR", factor=0.5, total_iters=99),
+            warmed(node("CosineAnnealingLR", T_max=4, eta_min=0.2), warmup_factor=0.5),
+        ),
+        {0: 0.25, 1: 0.3, 2: 0.35},
+    ),
+}
 
 
-def test_extensions_nest_like_the_others():
-    rex = node("schedulers.rex.REXLR", total_steps=10)
-    knots = node("schedulers.piecewise.PiecewiseLR", knots=[[0, 1.0], [4, 0.5]])
-    schedule = sequential(RAMP, chained(rex, knots), at=[2])
-    assert rates(schedule, 2, 4, 7, 12) == pytest.approx(
-        [1, 8 / 9 * 0.75, 2 / 3 * 0.5, 0], rel=1e-12
-    )
+@pytest.mark.parametrize("name", NESTED)
+def test_nested_rates_by_hand(name):
+    schedule, table = NESTED[name]
+    expected = pytest.approx(list(table.values()), rel=1e-12, abs=1e-15)
+    assert rates(schedule, *table) == expected
 
 
-# --- equal to OneFlow's own classes where those work --------------------------------------------
+# --- equal to OneFlow's classes where those work ------------------------------------------------
 
 
-def upstream_pairs():
-    """(name, OneFlow's, ours), each a function of an optimizer."""
-
-    def children(optimizer):
-        return [
-            upstream.LinearLR(optimizer, 0.1, 1.0, 7),
-            upstream.CosineAnnealingLR(optimizer, 20, 0.001),
-            upstream.StepLR(optimizer, 9, 0.3),
-        ]
-
-    for rescaling in (True, False, [True, False], [False, True]):
-        yield (
-            f"sequential-{rescaling}",
-            lambda o, c=upstream.SequentialLR, r=rescaling: c(o, children(o), [7, 30], r),
-            lambda o, c=compose.SequentialLR, r=rescaling: c(o, children(o), [7, 30], r),
+def same_curves(build) -> bool:
+    """Whether OneFlow's class and ours draw one curve, for one and for two groups."""
+    for base_lrs in ([0.1], [0.03, 0.03]):
+        theirs, ours = (
+            stepped(build(package, build_optimizer(*base_lrs)), 60)
+            for package in (upstream, compose)
         )
-    yield (
-        "chained",
-        lambda o: upstream.ChainedScheduler(children(o)),
-        lambda o: compose.ChainedScheduler(children(o)),
-    )
-    yield (
-        "lambda",
-        lambda o: upstream.LambdaLR(o, lambda step: 0.97**step),
-        lambda o: compose.LambdaLR(o, lambda step: 0.97**step),
-    )
-    for method in ("linear", "constant"):
-        for prefix in (True, False):
-            options = {"warmup_method": method, "warmup_prefix": prefix, "warmup_iters": 11}
-            for child in (0, 1, 2, None):
-
-                def build(warmup_class, optimizer, child=child, options=options):
-                    inner = optimizer if child is None else children(optimizer)[child]
-                    return warmup_class(inner, **options)
-
-                yield (
-                    f"warmup-{method}-{prefix}-{child}",
-                    lambda o, b=build: b(upstream.WarmupLR, o),
-                    lambda o, b=build: b(compose.WarmupLR, o),
-                )
+        if theirs != ours:
+            return False
+    return True
 
 
-PAIRS = list(upstream_pairs())
+def children(optimizer):
+    return [
+        upstream.LinearLR(optimizer, 0.1, 1.0, 7),
+        upstream.CosineAnnealingLR(optimizer, 20, 0.001),
+        upstream.StepLR(optimizer, 9, 0.3),
+    ]
 
 
-@pytest.mark.parametrize("theirs, ours", [p[1:] for p in PAIRS], ids=[p[0] for p in PAIRS])
-@pytest.mark.parametrize("base_lrs", [[0.1], [0.03, 0.03]])
-def test_curves_are_oneflows_bit_for_bit(theirs, ours, base_lrs):
-    expected = stepped(theirs(build_optimizer(*base_lrs)), 60)
-    assert stepped(ours(build_optimizer(*base_lrs)), 60) == expected
+@pytest.mark.parametrize("rescaling", [True, False, [True, False], [False, True]])
+def test_sequential_is_oneflows_bit_for_bit(rescaling):
+    assert same_curves(lambda lib, o: lib.SequentialLR(o, children(o), [7, 30], rescaling))
+
+
+def test_chained_and_lambda_are_oneflows_bit_for_bit():
+    assert same_curves(lambda lib, o: lib.ChainedScheduler(children(o)))
+    assert same_curves(lambda lib, o: lib.LambdaLR(o, lambda step: 0.97**step))
+
+
+@pytest.mark.parametrize("method", ["linear", "constant"])
+@pytest.mark.parametrize("prefix", [True, False])
+def test_warmup_is_oneflows_bit_for_bit(method, prefix):
+    options = {"warmup_method": method, "warmup_prefix": prefix, "warmup_iters": 11}
+    for child in range(3):
+        assert same_curves(lambda lib, o, c=child: lib.WarmupLR(children(o)[c], **options))
+    assert same_curves(lambda lib, o: lib.WarmupLR(o, **options))
 
 
 def test_per_group_functions_work_at_the_top():
@@ -171,8 +165,7 @@ def test_get_lr_agrees_with_stepping_for_every_composite():
 
 def test_warmup_without_prefix_around_groups_of_different_rates():
     cosine = node("CosineAnnealingLR", T_max=4, eta_min=0.01)
-    schedule = node("WarmupLR", scheduler_or_optimizer=cosine, warmup_factor=0.1, warmup_iters=2)
-    first, second = trace_lr(schedule, [0.1, 0.03], RUN)
+    first, second = trace_lr(warmed(cosine, warmup_factor=0.1), [0.1, 0.03], RUN)
     # lines from a tenth of each rate to the cosine of step 2: (rate + 0.01) / 2
     assert first[:3] == pytest.approx([0.01, 0.0325, 0.055], rel=1e-12)
     assert second[:3] == pytest.approx([0.003, 0.0115, 0.02], rel=1e-12)
@@ -188,80 +181,48 @@ def test_warmup_is_not_tripped_by_a_rounding_error():
 
 def test_warmup_may_aim_above_the_base_rate_and_start_from_zero():
     rising = node("PolynomialLR", decay_batch=4, end_learning_rate=0.5)
-    schedule = node("WarmupLR", scheduler_or_optimizer=rising, warmup_factor=0.0, warmup_iters=2)
-    assert rates(schedule, 0, 1, 2, 4, base_lr=0.1) == pytest.approx([0, 0.15, 0.3, 0.5], rel=1e-12)
-    assert rates(schedule, 0, 1, 2, 4, base_lr=0.0) == pytest.approx(
-        [0, 0.125, 0.25, 0.5], rel=1e-12
-    )
+    for base_lr, expected in ((0.1, [0, 0.15, 0.3, 0.5]), (0.0, [0, 0.125, 0.25, 0.5])):
+        found = rates(warmed(rising, warmup_factor=0.0), 0, 1, 2, 4, base_lr=base_lr)
+        assert found == pytest.approx(expected, rel=1e-12)
 
 
-def test_warmup_inside_chained_aims_at_the_rate_that_it_is_given():
-    warm = WARM | {"scheduler_or_optimizer": node("CosineAnnealingLR", T_max=4, eta_min=0.2)}
-    schedule = chained(node("ConstantLR", factor=0.5, total_iters=99), warm)
-    # base 0.5: from 0.25 to 0.2 + 0.3 / 2 = 0.35 at step 2
-    assert rates(schedule, 0, 1, 2) == pytest.approx([0.25, 0.3, 0.35], rel=1e-12)
-
-
-def test_graph_conf_of_a_warmup_carries_its_end_factor():
-    class Conf:  # what a graph's protobuf message looks like from here
-        def __init__(self):
-            self.linear_lr_conf = self
-
-        def SetInParent(self):
-            pass
-
-    cosine = node("CosineAnnealingLR", T_max=4)
-    schedule = node("WarmupLR", scheduler_or_optimizer=cosine, warmup_iters=2)
-    scheduler, conf = build_scheduler(schedule, build_optimizer(0.1, 0.1), RUN), Conf()
-    scheduler.schedulers[0]._generate_conf_for_graph(conf)
-    assert conf.end_factor == pytest.approx(0.5 * (1 + cos(pi / 2)))
-    floor = schedule | {"scheduler_or_optimizer": cosine | {"eta_min": 0.01}}
-    scheduler = build_scheduler(floor, build_optimizer(0.1, 0.2), RUN)
-    with pytest.raises(NotImplementedError, match="different base rates"):
-        scheduler.schedulers[0]._generate_conf_for_graph(Conf())
-
-
-# --- what cannot nest says so when it is built --------------------------------------------------
+# --- what cannot nest is refused when it is built -----------------------------------------------
 
 
 class StepOnlyLR(upstream.LambdaLR):
-    """A scheduler with a step() of its own and no get_lr, as OneFlow's composites are."""
+    """A scheduler with its own step() and no get_lr, as OneFlow's composites are."""
 
 
 PLATEAU = node("ReduceLROnPlateau")
 ALONE = (
-    "is a ReduceLROnPlateau, which follows the evaluations and not the steps: it cannot stand "
-    "inside a composite, only alone."
+    "='ReduceLROnPlateau': expected a schedule of the step; this one follows evaluations and only "
+    "works alone."
 )
 
 
 @pytest.mark.parametrize(
-    "schedule, sentence",
+    ("schedule", "sentence"),
     [
-        (sequential(COSINE, PLATEAU, at=[5]), f"scheduler.schedulers[1] {ALONE}"),
-        (chained(PLATEAU), f"scheduler.schedulers[0] {ALONE}"),
-        (
-            node("WarmupLR", scheduler_or_optimizer=PLATEAU),
-            f"scheduler.scheduler_or_optimizer {ALONE}",
-        ),
+        (sequential(COSINE, PLATEAU, at=[5]), f"schedulers[1]{ALONE}"),
+        (chained(PLATEAU), f"schedulers[0]{ALONE}"),
+        (warmed(PLATEAU), f"scheduler_or_optimizer{ALONE}"),
         (
             sequential(COSINE, chained(COSINE, PLATEAU), at=[5]),
-            f"scheduler.schedulers[1].schedulers[1] {ALONE}",
+            f"schedulers[1].schedulers[1]{ALONE}",
         ),
         (
             chained(node("LambdaLR", lr_lambda=[NOAM, NOAM])),
-            "scheduler.schedulers[0].lr_lambda is a list, one function per parameter group: inside "
-            "a composite give one function for all groups.",
+            "schedulers[0].lr_lambda: expected one function for all groups in a composite.",
         ),
         (
             chained(node("tests.schedulers.test_compose.StepOnlyLR", lr_lambda=NOAM)),
-            "scheduler.schedulers[0]: StepOnlyLR has no get_lr(base_lr, step), so it cannot stand "
-            "inside scheduler.",
+            "schedulers[0]='StepOnlyLR': expected a class with get_lr(base_lr, step), which a part "
+            "of a composite needs.",
         ),
     ],
 )
 def test_refused_inside_a_composite(schedule, sentence):
-    assert sentence_of(schedule, 0.1, 0.1) == sentence
+    assert sentence_of(schedule, 0.1, 0.1) == f"scheduler.{sentence}"
 
 
 def test_per_group_functions_refuse_get_lr_in_python_too():
