@@ -74,7 +74,7 @@ def arrange(runs: Iterable[Run]) -> list[Condition]:
 def deciding_settings(run: Run) -> dict[str, Any]:
     """Return the settings that decide what a run computes, but for its seed.
 
-    Null is left out: it is the meaning of a key that an older run's config does not have yet.
+    Null is left out: it is the meaning of a key that a run's config does not have.
     """
     return {
         key: value

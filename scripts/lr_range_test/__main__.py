@@ -64,7 +64,7 @@ class LossCurve:
         self, step: int, rates: list[float], loss: Any, correct: Any, images: int
     ) -> None:
         """Take a step's values, and fetch the loss."""
-        value = float(loss.numpy())
+        value = float(loss.item())
         where = f"stopped at step {step}, rate {rates[0]:.3g}"
         if not np.isfinite(value):
             self.stopped = f"{where}: the loss is not finite"

@@ -8,8 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboardX.record_writer import masked_crc32c
 
 from engine.events import EventFile
+from runs.config import MAX_BYTES
 from runs.folder import (
-    MAX_OVERRIDES,
     MAX_RECORD,
     read_command,
     read_evaluations,
@@ -102,9 +102,8 @@ LOSS, TOP1 = partial(read_metrics, mode="min"), partial(read_metrics, mode="max"
     [
         (".hydra/overrides.yaml", None, read_command, []),
         (".hydra/overrides.yaml", "- a=1\n- b\n", read_command, ["a=1", "b"]),
-        (".hydra/overrides.yaml", "- [a]\n", read_command, "damaged: it is not a list of texts"),
-        (".hydra/overrides.yaml", "#" * MAX_OVERRIDES, read_command, "damaged: it is not a list"),
-        (".hydra/overrides.yaml", "#" * (MAX_OVERRIDES + 1), read_command, "is larger than 262144"),
+        (".hydra/overrides.yaml", "- [a]\n", read_command, "overrides: it is not a list of texts"),
+        (".hydra/overrides.yaml", "#" * (MAX_BYTES + 1), read_command, "it is larger than 262144"),
         ("summary.json", None, read_summary, {}),
         ("summary.json", "", read_summary, "summary.json is damaged"),
         ("summary.json", "[]", read_summary, "it holds something else than JSON objects"),

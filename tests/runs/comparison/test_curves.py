@@ -41,6 +41,7 @@ def test_mean_low_and_high_curves_are_runs_for_tensorboard(tmp_path):
     for _ in range(2):  # the second report replaces the points of the first
         write_groups(tmp_path, [compare_condition(part, None, []) for part in conditions])
         for curve, last in (("mean", 25.0), ("low", 20.0), ("high", 30.0)):
+            assert len(list((tmp_path / "groups/step" / curve).iterdir())) == 1
             found = read_group(tmp_path / "groups/step" / curve)
             assert found["val/top1"] == [(10, 10.0), (20, last)]
             assert [found["lr/group0"][k] for k in (0, 1, 2)] == [(0, 0.1), (5, 0.1), (6, 0.02)]
