@@ -63,7 +63,7 @@ EVERYTHING = {
     "crop_padding": 4,
     "flip": True,
     "policy": "randaugment",
-    "cutout": 8,
+    "cutout": 7,
     "random_erasing": 0.5,
 }
 
@@ -85,7 +85,7 @@ DRAWN = {
     "crop": [[0, 5], [0, 1], [2, 8]],
     "flip": [True, True, False],
     "operations": [[6, 12], [10, 5], [5, 11]],
-    "cutout": [[23, 31, 8, 16], [0, 5, 0, 6], [0, 5, 10, 18]],
+    "cutout": [[24, 31, 9, 16], [0, 5, 0, 6], [0, 5, 11, 18]],
     "erasing": [[6, 24, 25, 31], [0, 0, 0, 0], [19, 26, 28, 32]],
 }
 
@@ -142,7 +142,10 @@ NOT_ACCEPTED = [
     ({"mixup": True}, "mixup=true: expected"),
     ({"cutmix": "1"}, "cutmix='1': expected"),
     ({"cutmix": 1, "cutmix_prob": 1.5}, "cutmix_prob=1.5: expected null or a number above 0, up t"),
-    ({"cutmix_prob": 0.5}, "cutmix_prob=0.5: expected null, for it has no effect without augment."),
+    (
+        {"mixup": 1, "cutmix_prob": 0.5},
+        "cutmix_prob=0.5: expected null, for it has no effect without augment.",
+    ),
     ({"cutot": 1}, "cutot=1: expected one of the keys crop_padding, flip, policy"),
 ]
 

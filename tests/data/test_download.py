@@ -95,6 +95,9 @@ class Handler(BaseHTTPRequestHandler):
     def answer_busy(self, *_):
         self.send(503, b"come back later")
 
+    def answer_limited(self, *_):
+        self.send(429, b"too many requests")
+
     def answer_hang(self, *_):
         time.sleep(2)
 
@@ -123,7 +126,7 @@ PLAYS = [  # how the server answers, and the ranges that it was asked for
     (["drop", "drop", "well"], [None, "bytes=131072-", "bytes=262144-"]),
     (["drop", "whole"], [None, "bytes=131072-"]),  # starts again where Range is not known
     (["drop", "shift", "well"], [None, "bytes=131072-", "bytes=131072-"]),
-    (["busy", "busy", "well"], [None] * 3),
+    (["busy", "limited", "well"], [None] * 3),
     (["wrong", "well"], [None] * 2),  # a file with another checksum is thrown away
     (["drop", "busy", "well"], [None, "bytes=131072-", "bytes=131072-"]),
 ]

@@ -61,6 +61,19 @@ def test_batches_are_those_of_the_plain_version(augment, shuffle, as_on_a_gpu):
         assert_same_bits(labels, its_labels)
 
 
+@pytest.mark.parametrize(
+    ("device", "augment", "sends"),
+    [
+        ("cpu", AUGMENT, False),
+        ("cuda", AUGMENT, True),
+        ("cuda", {"mixup": 1.0}, False),
+        ("cuda", {"cutmix": 1.0}, False),
+    ],
+)
+def test_where_bytes_are_sent(device, augment, sends):
+    assert build(augment=augment, device=device).sends_bytes == sends
+
+
 # Taken from the first version: a run that was begun long ago goes on as it began.
 DIGESTS = [
     ({"n": 50, "augment": AUGMENT}, 0, "ecab94e7c84c4c86"),
