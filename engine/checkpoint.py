@@ -57,18 +57,15 @@ def write_checkpoint(
     best: bool = False,
     keep_last: int = 2,
 ) -> Path:
-    """Write a checkpoint of `state["step"]` updates and point `last` (and `best`) to it.
+    """Write a checkpoint, point `last` (and `best`) to it, and return its folder.
 
     Args:
         checkpoints: the folder of all checkpoints; made where it is missing.
         model: tensors by name.
         applied: one list of learning rates per step.
-        state: anything that `engine.state` can hold.
+        state: the rest, as `engine.state` can hold it; `state["step"]` updates are made.
         best: whether `best` points to it too.
         keep_last: how many of the newest to keep beside the best one.
-
-    Returns:
-        The folder of the new checkpoint.
 
     Raises:
         OSError: it could not be written; the older ones are as they were.
