@@ -1,5 +1,7 @@
 """The whole sentence for every kind of mistake in a node."""
 
+from functools import partial
+
 import pytest
 from oneflow.optim.lr_scheduler import _LRScheduler
 
@@ -10,8 +12,10 @@ DURATION = "a duration: steps (500), epochs (10ep) or a share of the run (30%)"
 FACTOR = "a number (0.9) or a factor above 0 per epoch (0.95/ep) or run (0.01/run)"
 NUMBER = "a number or a factor such as 0.95/ep or 0.01/run"
 COUNT = "an integer (evaluations, not a duration)"
-ABOVE_0, AT_LEAST_0 = "a number above 0", "a number of at least 0"
-AT_LEAST_1 = "an integer of at least 1"
+ABOVE, ZERO = "a number above 0", "a number of at least 0"
+ONE = "an integer of at least 1"
+ARGUMENTS = "an argument of CosineAnnealingLR (T_max, eta_min, verbose)"
+SHARE = "0 to 1, or 0 to 0.5 with three_phase"
 CHANGES = "a list of length {}, one entry per change of schedule"
 GROUPS = "a list of length 1, with one entry per parameter group, not of length 2"
 PATH = "the dotted path of a class"
@@ -25,21 +29,9 @@ def cosine(**arguments) -> dict:
     return COSINE | arguments
 
 
-def plateau(**arguments) -> dict:
-    return node("ReduceLROnPlateau", **arguments)
-
-
-def restarts(**arguments) -> dict:
-    return node("CosineAnnealingWarmRestarts", T_0=5, **arguments)
-
-
 def sequential(*schedulers, **arguments) -> dict:
     arguments = {"milestones": [500]} | arguments
     return node("SequentialLR", schedulers=list(schedulers), **arguments)
-
-
-def two(**arguments) -> dict:
-    return sequential(COSINE, COSINE, **arguments)
 
 
 def function(**arguments) -> dict:
@@ -55,19 +47,25 @@ def knots(*pairs, **arguments) -> dict:
     return node("PiecewiseLR", knots=[list(pair) for pair in pairs], **arguments)
 
 
+plateau, warmup = partial(node, "ReduceLROnPlateau"), partial(node, "WarmupLR")
+restarts = partial(node, "CosineAnnealingWarmRestarts", T_0=5)
+two = partial(sequential, COSINE, COSINE)
+hyperbolic, cyclic = partial(node, "HyperbolicLR"), partial(node, "CyclicLR")
+hard = partial(curve, "CosineWithHardRestartsLR")
+
 # a node, the place and value in the sentence, what is expected
 EXPECTED = [
     # durations
     (cosine(T_max="abc"), ".T_max='abc'", DURATION),
     (cosine(T_max="-3ep"), ".T_max='-3ep'", DURATION),
-    (cosine(T_max=-3), ".T_max=-3", ABOVE_0),
-    (cosine(T_max=0), ".T_max=0", ABOVE_0),
-    (cosine(T_max="0%"), ".T_max=0", ABOVE_0),
+    (cosine(T_max=-3), ".T_max=-3", ABOVE),
+    (cosine(T_max=0), ".T_max=0", ABOVE),
+    (cosine(T_max="0%"), ".T_max=0", ABOVE),
     (cosine(T_max=2.5), ".T_max=2.5", DURATION),
     (cosine(T_max=True), ".T_max=true", DURATION),
     (cosine(T_max=None), ".T_max=null", DURATION),
     (cosine(T_max=[3]), ".T_max=[3]", DURATION),
-    (node("ConstantLR", total_iters=-1), ".total_iters=-1", AT_LEAST_0),
+    (node("ConstantLR", total_iters=-1), ".total_iters=-1", ZERO),
     (node("MultiStepLR", milestones=["abc"]), ".milestones[0]='abc'", DURATION),
     (node("MultiStepLR", milestones=[1, 2.5]), ".milestones[1]=2.5", DURATION),
     (function(warmup_steps="x"), ".lr_lambda.warmup_steps='x'", DURATION),
@@ -78,11 +76,11 @@ EXPECTED = [
     (cosine(eta_min=None), ".eta_min=null", NUMBER),
     (cosine(eta_min=False), ".eta_min=false", NUMBER),
     (cosine(eta_min=NAN), ".eta_min=nan", "a finite number"),
-    (cosine(eta_min=-0.1), ".eta_min=-0.1", AT_LEAST_0),
+    (cosine(eta_min=-0.1), ".eta_min=-0.1", ZERO),
     (node("ExponentialLR", gamma=INF), ".gamma=inf", "a finite number"),
-    (node("ExponentialLR", gamma=0.0), ".gamma=0.0", ABOVE_0),
-    (node("StepLR", step_size=3, gamma=-1), ".gamma=-1", ABOVE_0),
-    (node("PolynomialLR", decay_batch=9, power=-1), ".power=-1", AT_LEAST_0),
+    (node("ExponentialLR", gamma=0.0), ".gamma=0.0", ABOVE),
+    (node("StepLR", step_size=3, gamma=-1), ".gamma=-1", ABOVE),
+    (node("PolynomialLR", decay_batch=9, power=-1), ".power=-1", ZERO),
     # counts are no durations
     (plateau(patience="5ep"), ".patience='5ep'", COUNT),
     (plateau(cooldown=2.5), ".cooldown=2.5", COUNT),
@@ -91,23 +89,15 @@ EXPECTED = [
         ".T_mult='2ep'",
         "an integer (times the previous cycle, not a duration)",
     ),
-    (restarts(restart_limit=-1), ".restart_limit=-1", AT_LEAST_0),
+    (restarts(restart_limit=-1), ".restart_limit=-1", ZERO),
     # true, false and lists
-    (node("WarmupLR", warmup_prefix="yes"), ".warmup_prefix='yes'", "true or false"),
+    (warmup(warmup_prefix="yes"), ".warmup_prefix='yes'", "true or false"),
     (two(interval_rescaling=1), ".interval_rescaling=1", "a list or true or false"),
     (two(interval_rescaling=["True"]), ".interval_rescaling[0]='True'", "true or false"),
     (two(milestones=5), ".milestones=5", "a list"),
     # names of arguments
-    (
-        cosine(nonsense=1),
-        ".nonsense=1",
-        "an argument of CosineAnnealingLR (T_max, eta_min, verbose)",
-    ),
-    (
-        cosine(optimizer=1),
-        ".optimizer=1",
-        "an argument of CosineAnnealingLR (T_max, eta_min, verbose)",
-    ),
+    (cosine(nonsense=1), ".nonsense=1", ARGUMENTS),
+    (cosine(optimizer=1), ".optimizer=1", ARGUMENTS),
     (
         node("ChainedScheduler", schedulers=[COSINE], verbose=True),
         ".verbose=true",
@@ -167,11 +157,7 @@ EXPECTED = [
     (two(milestones=["10ep"]), ".milestones=[1000]", INSIDE),
     (sequential(*[COSINE] * 3, milestones=["50%", "30%"]), ".milestones=[500, 300]", INSIDE),
     (node("MultiStepLR", milestones=[30, 30]), ".milestones=[30, 30]", INSIDE),
-    (
-        node("WarmupLR", scheduler_or_optimizer=3),
-        ".scheduler_or_optimizer=3",
-        "a node with _target_",
-    ),
+    (warmup(scheduler_or_optimizer=3), ".scheduler_or_optimizer=3", "a node with _target_"),
     # functions and groups
     (
         node("LambdaLR", lr_lambda=3),
@@ -181,28 +167,24 @@ EXPECTED = [
     (node("LambdaLR", lr_lambda=[NOAM, NOAM]), ".lr_lambda", GROUPS),
     (plateau(min_lr=[0.1, 0.2]), ".min_lr", GROUPS),
     # classes of this repository
-    (curve("OneCycleLR", pct_start=1.5), ".pct_start=1.5", "0 to 1, or 0 to 0.5 with three_phase"),
-    (
-        curve("OneCycleLR", pct_start=0.6, three_phase=True),
-        ".pct_start=0.6",
-        "0 to 1, or 0 to 0.5 with three_phase",
-    ),
-    (curve("OneCycleLR", div_factor=0.0), ".div_factor=0.0", ABOVE_0),
-    (curve("OneCycleLR", final_div_factor=0), ".final_div_factor=0", ABOVE_0),
+    (curve("OneCycleLR", pct_start=1.5), ".pct_start=1.5", SHARE),
+    (curve("OneCycleLR", pct_start=0.6, three_phase=True), ".pct_start=0.6", SHARE),
+    (curve("OneCycleLR", div_factor=0.0), ".div_factor=0.0", ABOVE),
+    (curve("OneCycleLR", final_div_factor=0), ".final_div_factor=0", ABOVE),
     (curve("OneCycleLR", anneal_strategy="exp"), ".anneal_strategy='exp'", "cos or linear"),
-    (node("CyclicLR", step_size_up=0), ".step_size_up=0", AT_LEAST_1),
-    (node("CyclicLR", step_size_up=1, step_size_down=0), ".step_size_down=0", AT_LEAST_1),
-    (node("NoamLR", warmup_steps=0), ".warmup_steps=0", AT_LEAST_1),
-    (node("NoamLR", warmup_steps=4, model_size=0), ".model_size=0", AT_LEAST_1),
-    (node("InverseSqrtLR", warmup_steps=4, timescale=0), ".timescale=0", AT_LEAST_1),
+    (cyclic(step_size_up=0), ".step_size_up=0", ONE),
+    (cyclic(step_size_up=1, step_size_down=0), ".step_size_down=0", ONE),
+    (node("NoamLR", warmup_steps=0), ".warmup_steps=0", ONE),
+    (node("NoamLR", warmup_steps=4, model_size=0), ".model_size=0", ONE),
+    (node("InverseSqrtLR", warmup_steps=4, timescale=0), ".timescale=0", ONE),
     (
         node("WarmupStableDecayLR", total_steps="100%", warmup_steps="60%", decay_steps="50%"),
         ".decay_steps=500",
         "with warmup_steps=600 at most total_steps=1000",
     ),
-    (node("REXLR", total_steps=0), ".total_steps=0", ABOVE_0),
-    (node("HyperbolicLR", max_iter=9, upper_bound=8), ".upper_bound=8", "an integer of at least 9"),
-    (node("HyperbolicLR", max_iter=0, upper_bound=8), ".max_iter=0", AT_LEAST_1),
+    (node("REXLR", total_steps=0), ".total_steps=0", ABOVE),
+    (hyperbolic(max_iter=9, upper_bound=8), ".upper_bound=8", "an integer of at least 9"),
+    (hyperbolic(max_iter=0, upper_bound=8), ".max_iter=0", ONE),
     (
         node("ExpHyperbolicLR", max_iter=9, upper_bound=9, infimum_lr=0.5),
         ".infimum_lr=0.5",
@@ -210,19 +192,11 @@ EXPECTED = [
     ),
     (curve("TanhDecayLR", lower=3), ".upper=3.0", "above lower=3"),
     (curve("FlatCosineLR", flat_steps=9), ".flat_steps=9", "fewer than total_steps=9"),
-    (curve("FlatCosineLR", flat_steps=3, div_final=0.0), ".div_final=0.0", ABOVE_0),
-    (curve("KDecayCosineLR", k=0.0), ".k=0.0", ABOVE_0),
-    (
-        curve("CosineWithHardRestartsLR", warmup_steps=9),
-        ".warmup_steps=9",
-        "fewer than total_steps=9",
-    ),
-    (curve("CosineWithHardRestartsLR", num_cycles=0), ".num_cycles=0", AT_LEAST_1),
-    (
-        curve("CosineWithHardRestartsLR", num_cycles="3ep"),
-        ".num_cycles='3ep'",
-        "an integer (cycles, not a duration)",
-    ),
+    (curve("FlatCosineLR", flat_steps=3, div_final=0.0), ".div_final=0.0", ABOVE),
+    (curve("KDecayCosineLR", k=0.0), ".k=0.0", ABOVE),
+    (hard(warmup_steps=9), ".warmup_steps=9", "fewer than total_steps=9"),
+    (hard(num_cycles=0), ".num_cycles=0", ONE),
+    (hard(num_cycles="3ep"), ".num_cycles='3ep'", "an integer (cycles, not a duration)"),
     (knots((0, 1), ("x", 2)), ".knots[1][0]='x'", DURATION),
     (knots((0, 1), (5,)), ".knots[1]=[5]", "a list of 2 entries"),
     (knots((5, 1), (2, 2)), ".knots=[5, 2]", "at least one, in order"),
@@ -256,12 +230,12 @@ SENTENCES = [
         "to be between 0 and 1.",
     ),
     (
-        node("WarmupLR", warmup_method="exp"),
+        warmup(warmup_method="exp"),
         "scheduler: WarmupLR(warmup_method='exp') is refused: 'warmup_method' must be 'linear' or "
         "'constant', but got exp.",
     ),
     (
-        node("WarmupLR", warmup_iters=0),
+        warmup(warmup_iters=0),
         "scheduler: WarmupLR(warmup_iters=0) is refused: When 'scheduler_or_optimizer' is an "
         "optimizer warmup_iters can't be equal to 0.",
     ),

@@ -9,7 +9,7 @@ import pytest
 
 from schedulers import Horizon, trace_lr
 from schedulers.build import build_scheduler
-from tests.schedulers.helpers import LENGTH, build_optimizer, node, rates
+from tests.schedulers.helpers import LENGTH, build_optimizer, chained, node, rates, sequential
 
 HALF = sqrt(2) / 2  # cos(pi / 4)
 NOAM = {"_target_": "schedulers.noam.noam_factor", "_partial_": True, "warmup_steps": 4}
@@ -57,10 +57,7 @@ UPSTREAM_TABLE = [
         | {6: 0.25, 10: 0.125, 13: 0.125 * (1 + cos(7 * pi / 8)), 14: 0.0, 20: 0.0},
     ),
     (node("LambdaLR", lr_lambda=NOAM), {0: 0.25, 1: 0.25, 2: 0.5, 4: 1.0, 16: 0.5, 64: 0.25}),
-    (
-        node("SequentialLR", schedulers=PARTS, milestones=[2], interval_rescaling=True),
-        {0: 0.5, 1: 0.75, 2: 1.0, 3: 0.5, 4: 0.25},
-    ),
+    (sequential(*PARTS, at=[2]), {0: 0.5, 1: 0.75, 2: 1.0, 3: 0.5, 4: 0.25}),
     (
         node("SequentialLR", schedulers=PARTS, milestones=[2]),
         {0: 0.5, 1: 0.75, 2: 0.25, 3: 0.125, 4: 0.0625},
@@ -89,9 +86,7 @@ UPSTREAM_TABLE = [
         {0: 0.1, 1: 0.3, 2: 0.5, 3: 0.5 * (1 - HALF), 4: 0.0},
     ),
     (
-        node(
-            "ChainedScheduler", schedulers=[node("ConstantLR", factor=0.1, total_iters=2), PARTS[1]]
-        ),
+        chained(node("ConstantLR", factor=0.1, total_iters=2), PARTS[1]),
         {0: 0.1, 1: 0.05, 2: 0.25, 3: 0.125, 4: 0.0625},
     ),
     (node("ReduceLROnPlateau"), {0: 1.0, LENGTH - 1: 1.0}),  # without metrics nothing moves

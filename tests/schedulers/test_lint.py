@@ -6,7 +6,7 @@ import pytest
 
 from schedulers import Horizon, trace_lr
 from schedulers.lint import RULES, SHAPE_RULES, Finding, lint_trace
-from tests.schedulers.helpers import YAMLS, node
+from tests.schedulers.helpers import YAMLS, chained, node, sequential
 
 RUN = Horizon(total_steps=1000, steps_per_epoch=100)
 
@@ -40,15 +40,6 @@ def restarts(T_0, **arguments):
 
 def linear(start, end, steps):
     return node("LinearLR", start_factor=start, end_factor=end, total_iters=steps)
-
-
-def sequential(*schedulers, at, rescale=True):
-    parts = {"schedulers": list(schedulers), "milestones": [at], "interval_rescaling": rescale}
-    return node("SequentialLR", **parts)
-
-
-def chained(*schedulers):
-    return node("ChainedScheduler", schedulers=list(schedulers))
 
 
 def stairs(step_size, gamma=0.1):
@@ -114,8 +105,8 @@ TRAPS = [
     (
         "length",
         999,
-        sequential(WARM, cosine(1000), at=100),
-        sequential(WARM, cosine(1000), at=100, rescale=False),
+        sequential(WARM, cosine(1000), at=[100]),
+        sequential(WARM, cosine(1000), at=[100], rescaling=False),
     ),
     ("length", 999, one_cycle(2000), one_cycle(1000)),
     ("length", 700, one_cycle(700), one_cycle(995)),
@@ -135,8 +126,8 @@ TRAPS = [
     (
         "jump",
         500,
-        sequential(FIXED, EXPONENTIAL, at=500, rescale=False),
-        sequential(FIXED, EXPONENTIAL, at=500),
+        sequential(FIXED, EXPONENTIAL, at=[500], rescaling=False),
+        sequential(FIXED, EXPONENTIAL, at=[500]),
     ),
     ("constant", 0, stairs("10ep"), stairs("9ep")),
     ("constant", 0, constant(0.5, 2000), FIXED),
