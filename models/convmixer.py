@@ -7,34 +7,23 @@ positions (a depthwise convolution with a shortcut around it), then channels (a 
 
 `convmixer_256_8` has 256 channels and 8 layers, with 5 x 5 kernels and patches of 2 x 2, as in the
 authors' CIFAR-10 code (locuslab/convmixer-cifar10). `kernel_size=9, patch_size=1` is the paper's
-best CIFAR-10 net (0.7M parameters), at 4 times the positions. Parameters: those of that code.
+best CIFAR-10 model (0.7M parameters), at 4 times the positions. Parameters: those of that code.
 """
 
 import oneflow as flow
 import oneflow.nn as nn
 
-from models.layers import BiasedConv, linear
-
-
-class Residual(nn.Module):
-    """x + f(x)."""
-
-    def __init__(self, residual: nn.Module) -> None:
-        super().__init__()
-        self.residual = residual
-
-    def forward(self, features: flow.Tensor) -> flow.Tensor:
-        """(N, C, H, W) to the same."""
-        return features + self.residual(features)
+from common.checks import refusal
+from models.layers import BiasedConv, Residual, linear
 
 
 def conv_gelu_norm(convolution: nn.Conv2d) -> list[nn.Module]:
-    """A convolution, a GELU and batch normalization, in the paper's order."""
+    """Return a convolution, a GELU and batch normalization, in the paper's order."""
     return [convolution, nn.GELU(), nn.BatchNorm2d(convolution.out_channels)]
 
 
 def mixer_layer(channels: int, kernel_size: int) -> nn.Sequential:
-    """Mix positions, then channels: (N, C, H, W) to the same."""
+    """Return a layer that mixes positions, then channels: (N, C, H, W) to the same shape."""
     positions = BiasedConv(
         channels, channels, kernel_size, padding=kernel_size // 2, groups=channels
     )
@@ -47,10 +36,10 @@ def mixer_layer(channels: int, kernel_size: int) -> nn.Sequential:
 class ConvMixer(nn.Module):
     """Patches, equal layers, the mean over positions, one linear layer.
 
-    The paper does not say how its weights start: OneFlow's defaults, as in the authors' code.
+    First weights are OneFlow's defaults, as in the authors' code; the paper does not give them.
 
     Raises:
-        ValueError: `kernel_size` is even, or `patch_size` no part of 32.
+        ValueError: `kernel_size` is even, or `patch_size` does not divide 32.
     """
 
     def __init__(
@@ -58,20 +47,20 @@ class ConvMixer(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={kernel_size}: expected an odd number.")
+            raise refusal("kernel_size", kernel_size, "an odd number")
         if patch_size < 1 or 32 % patch_size:
-            raise ValueError(f"patch_size={patch_size}: expected 1, 2, 4, 8, 16 or 32.")
+            raise refusal("patch_size", patch_size, "1, 2, 4, 8, 16 or 32")
         patches = BiasedConv(3, channels, patch_size, stride=patch_size)
         self.patches = nn.Sequential(*conv_gelu_norm(patches))
         self.layers = nn.Sequential(*(mixer_layer(channels, kernel_size) for _ in range(depth)))
         self.head = linear(channels, num_classes)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
-        """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) to logits (N, num_classes)."""
         features = self.layers(self.patches(images))  # (N, 256, 16, 16) with patches of 2 x 2
         return self.head(features.mean(dim=(2, 3)))
 
 
 def convmixer_256_8(num_classes: int, kernel_size: int = 5, patch_size: int = 2) -> ConvMixer:
-    """256 channels, 8 layers; 617,316 parameters for 100 classes."""
+    """Return the model with 256 channels, 8 layers: 617,316 parameters for 100 classes."""
     return ConvMixer(256, 8, num_classes, kernel_size, patch_size)

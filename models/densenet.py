@@ -1,16 +1,16 @@
-"""Densely connected nets for 32 x 32 images.
+"""Densely connected models for 32 x 32 images.
 
 Huang, Liu, van der Maaten and Weinberger 2017, "Densely Connected Convolutional Networks",
 arXiv 1608.06993.
 
-Each layer sees the outputs of all layers before it in its block and adds `growth` (the paper's k)
+Each layer sees the outputs of all earlier layers of its block and adds `growth` (the paper's k)
 channels to them. DenseNet-BC has a bottleneck (B) in each layer, a 1 x 1 convolution to 4k
 channels, and halves the channels between two blocks (C). With L layers in three blocks, each block
 has (L - 4) / 6 of them, because each is two convolutions deep (section 4.2).
 
 Parameters: those of andreasveit/densenet-pytorch, a port of the authors' liuzhuang13/DenseNet;
 table 2 has them rounded, for 10 classes: 0.8M and 25.6M. `densenet_bc_121_12` has the four blocks
-of the paper's ImageNet net with k = 12: kuangliu/pytorch-cifar's `densenet_cifar`.
+of the paper's ImageNet model with k = 12: kuangliu/pytorch-cifar's `densenet_cifar`.
 """
 
 import oneflow as flow
@@ -21,7 +21,7 @@ from models.layers import conv, conv_norm_relu, initialize_convs, linear
 
 
 class DenseLayer(nn.Module):
-    """Adds `growth` channels to the ones that come in."""
+    """Append `growth` new channels to the incoming ones."""
 
     def __init__(self, in_channels: int, growth: int) -> None:
         super().__init__()
@@ -33,12 +33,12 @@ class DenseLayer(nn.Module):
         )
 
     def forward(self, features: flow.Tensor) -> flow.Tensor:
-        """(N, in_channels, H, W) to (N, in_channels + growth, H, W)."""
+        """Map (N, in_channels, H, W) to (N, in_channels + growth, H, W)."""
         return flow.cat([features, self.new(features)], dim=1)
 
 
 def transition(in_channels: int, out_channels: int) -> nn.Sequential:
-    """What stands between two blocks: (N, in, H, W) to (N, out, H / 2, W / 2)."""
+    """Return the layers between two blocks: (N, in, H, W) to (N, out, H / 2, W / 2)."""
     return nn.Sequential(
         nn.BatchNorm2d(in_channels), nn.ReLU(), conv(in_channels, out_channels, 1), nn.AvgPool2d(2)
     )
@@ -75,7 +75,7 @@ class DenseNetBC(nn.Module):
         initialize_convs(self)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
-        """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) to logits (N, num_classes)."""
         # BC-100, k = 12     BC-190, k = 40       BC-121, k = 12
         # (N, 24, 32, 32)    (N, 80, 32, 32)      (N, 24, 32, 32)    stem
         # (N, 216, 32, 32)   (N, 1320, 32, 32)    (N, 96, 32, 32)    block 1
@@ -88,15 +88,15 @@ class DenseNetBC(nn.Module):
 
 
 def densenet_bc_100_12(num_classes: int) -> DenseNetBC:
-    """L = 100, k = 12; 800,032 parameters for 100 classes."""
+    """Return the model with L = 100, k = 12: 800,032 parameters for 100 classes."""
     return DenseNetBC((16, 16, 16), 12, num_classes)
 
 
 def densenet_bc_190_40(num_classes: int) -> DenseNetBC:
-    """L = 190, k = 40; 25,821,620 parameters for 100 classes."""
+    """Return the model with L = 190, k = 40: 25,821,620 parameters for 100 classes."""
     return DenseNetBC((31, 31, 31), 40, num_classes)
 
 
 def densenet_bc_121_12(num_classes: int) -> DenseNetBC:
-    """Four blocks of 6, 12, 24 and 16 layers, k = 12; 1,035,268 parameters for 100 classes."""
+    """Return four blocks of 6, 12, 24, 16 layers, k = 12: 1,035,268 parameters for 100 classes."""
     return DenseNetBC((6, 12, 24, 16), 12, num_classes)

@@ -7,9 +7,9 @@ An Inception module looks at the same features in four ways, of which each is ch
 convolution narrows it first, and lets the next module choose.
 
 Parameters: those of weiaicunzai/pytorch-cifar100. As there, and other than in the paper: batch
-normalization behind each convolution, two 3 x 3 convolutions in place of a 5 x 5, no auxiliary
+normalization after each convolution, two 3 x 3 convolutions in place of a 5 x 5, no auxiliary
 classifiers, and a stem of three 3 x 3 convolutions at 32 x 32. (kuangliu/pytorch-cifar has a stem
-of one, no pooling behind it and no dropout: 6,258,500 parameters, 4 times the work.)
+of one, no pooling after it and no dropout: 6,258,500 parameters, 4 times the work.)
 """
 
 import oneflow as flow
@@ -32,7 +32,7 @@ STAGES = (
 
 
 def biased(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Module]:
-    """A convolution with a bias, normalization and a ReLU."""
+    """Return a convolution with a bias, normalization and a ReLU."""
     padding = kernel_size // 2
     return conv_norm_relu(BiasedConv(in_channels, out_channels, kernel_size, padding=padding))
 
@@ -65,14 +65,14 @@ class Inception(nn.Module):
         )
 
     def forward(self, features: flow.Tensor) -> flow.Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
         return flow.cat([branch(features) for branch in self.branches], dim=1)
 
 
 class GoogLeNet(nn.Module):
     """A stem and three stages of Inception modules, a max-pooling before each stage.
 
-    The paper does not say how its weights start: OneFlow's defaults, as in the reference.
+    First weights are OneFlow's defaults, as in the reference; the paper does not give them.
     """
 
     def __init__(self, num_classes: int, dropout: float) -> None:
@@ -94,12 +94,12 @@ class GoogLeNet(nn.Module):
         self.head = linear(channels, num_classes)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
-        """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) to logits (N, num_classes)."""
         features = self.stem(images)  # (N, 192, 32, 32)
         features = self.stages(features)  # (N, 480, 16, 16), (N, 832, 8, 8), (N, 1024, 4, 4)
         return self.head(self.dropout(features.mean(dim=(2, 3))))
 
 
 def googlenet(num_classes: int, dropout: float = 0.4) -> GoogLeNet:
-    """Inception 3a to 5b; 6,402,564 parameters for 100 classes."""
+    """Return the model with Inception 3a to 5b: 6,402,564 parameters for 100 classes."""
     return GoogLeNet(num_classes, dropout)

@@ -4,7 +4,7 @@ Sandler, Howard, Zhu, Zhmoginov and Chen 2018, "MobileNetV2: Inverted Residuals 
 Bottlenecks", arXiv 1801.04381, table 2.
 
 A block widens its few channels by 6, filters each of the many on its own (a depthwise 3 x 3
-convolution) and narrows them again, without a ReLU behind: in few channels a ReLU loses too much.
+convolution) and narrows them again, without a ReLU after it: in few channels a ReLU loses too much.
 
 Parameters: those of chenyaofo/pytorch-cifar-models, which are the paper's (3.4M with 1,000
 classes). For small images two strides of 2 become 1: the stem's and the second stage's, so that
@@ -12,10 +12,12 @@ classes). For small images two strides of 2 become 1: the stem's and the second 
 shortcuts, which the paper does not have.
 """
 
+from functools import partial
+
 import oneflow as flow
 import oneflow.nn as nn
 
-from models.layers import conv, initialize_convs, linear
+from models.layers import conv, conv_norm_relu, initialize_convs, linear
 
 # expansion, channels, blocks, stride of the first (the paper's 1, 2, 2, 2, 1, 2, 1)
 STAGES = (
@@ -29,9 +31,7 @@ STAGES = (
 )
 
 
-def conv_norm_relu6(convolution: nn.Conv2d) -> list[nn.Module]:
-    """A convolution, its batch normalization and min(max(x, 0), 6)."""
-    return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU6()]
+conv_norm_relu6 = partial(conv_norm_relu, activation=nn.ReLU6)  # min(max(x, 0), 6)
 
 
 class InvertedResidual(nn.Module):
@@ -50,7 +50,7 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and in_channels == out_channels
 
     def forward(self, features: flow.Tensor) -> flow.Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         out = self.residual(features)
         return features + out if self.adds else out
 
@@ -58,7 +58,7 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """A stem, seven stages of blocks, a 1 x 1 convolution to 1,280 channels, the mean, the logits.
 
-    The paper does not say how its weights start. As in the reference: convolutions as in
+    The paper does not give the first weights. As in the reference, convolutions start as in
     `initialize_convs`, the last layer with N(0, 0.01 ** 2) and a bias of 0.
     """
 
@@ -80,7 +80,7 @@ class MobileNetV2(nn.Module):
         nn.init.normal_(self.head.weight, 0, 0.01)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
-        """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) to logits (N, num_classes)."""
         features = self.stem(images)  # (N, 32, 32, 32)
         # (N, 16, 32, 32), (N, 24, 32, 32), (N, 32, 16, 16), (N, 64, 8, 8), (N, 96, 8, 8),
         # (N, 160, 4, 4), (N, 320, 4, 4)
@@ -89,5 +89,5 @@ class MobileNetV2(nn.Module):
 
 
 def mobilenet_v2(num_classes: int, dropout: float = 0.2) -> MobileNetV2:
-    """Width multiplier 1; 2,351,972 parameters for 100 classes."""
+    """Return the model with width multiplier 1: 2,351,972 parameters for 100 classes."""
     return MobileNetV2(num_classes, dropout)

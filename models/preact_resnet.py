@@ -1,12 +1,12 @@
-"""Pre-activation residual nets for 32 x 32 images.
+"""Pre-activation residual models for 32 x 32 images.
 
 He, Zhang, Ren and Sun 2016, "Identity Mappings in Deep Residual Networks", arXiv 1603.05027.
 
-Normalization and ReLU come before each convolution instead of behind it, and nothing follows the
-sum: from block to block the features are only added to, so a signal has a clear way through all of
-them. The sum of the last block is normalized once more (section 4 and the appendix).
+Normalization and ReLU come before each convolution instead of after it, and nothing follows the
+sum: blocks only add to the features, so a signal passes all of them unchanged. The sum of the last
+block is normalized once more (section 4 and the appendix).
 
-- The paper's CIFAR nets: `preact_resnet110` (6n + 2 layers, basic blocks) and `preact_resnet164`
+- The paper's CIFAR models: `preact_resnet110` (6n + 2 layers, basic blocks) and `preact_resnet164`
   (9n + 2 layers, bottlenecks). Parameters: those of bearpaw/pytorch-classification.
 - `preact_resnet18`: the widths of ResNet-18 with the 3 x 3 stem. Parameters: those of
   locuslab/robust_overfitting; kuangliu/pytorch-cifar leaves out the last normalization and has
@@ -22,7 +22,7 @@ import oneflow as flow
 import oneflow.nn as nn
 import oneflow.nn.functional as F
 
-from models.layers import conv, conv_norm_relu, initialize_convs, linear
+from models.layers import conv, conv_norm_relu, initialize_convs, linear, stack_stages
 
 
 class PreActBlock(nn.Module):
@@ -47,14 +47,14 @@ class PreActBlock(nn.Module):
             self.shortcut = conv(in_channels, out_channels, 1, stride)
 
     def forward(self, features: flow.Tensor) -> flow.Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         activated = self.activation(features)
         around = features if self.shortcut is None else self.shortcut(activated)
         return around + self.residual(activated)
 
 
 def basic(in_channels: int, width: int, stride: int) -> PreActBlock:
-    """Two 3 x 3 convolutions: width channels in between and out."""
+    """Return a block of two 3 x 3 convolutions: width channels in between and out."""
     residual = nn.Sequential(
         *conv_norm_relu(conv(in_channels, width, 3, stride)),
         conv(width, width, 3),
@@ -63,7 +63,7 @@ def basic(in_channels: int, width: int, stride: int) -> PreActBlock:
 
 
 def bottleneck(in_channels: int, width: int, stride: int) -> PreActBlock:
-    """1 x 1, 3 x 3, 1 x 1 convolutions: width channels in between, 4 width out.
+    """Return a block of 1 x 1, 3 x 3, 1 x 1 convolutions: width channels inside, 4 width out.
 
     The stride is at the 3 x 3 convolution, as in `models.resnet`; the authors had it at the first.
     """
@@ -84,7 +84,7 @@ class PreActResNet(nn.Module):
         widths: of the stages' blocks.
         stem: channels of the first convolution.
         num_classes: columns of the logits.
-        init: what `initialize_convs` goes by.
+        init: mode of `initialize_convs`.
     """
 
     def __init__(
@@ -98,20 +98,13 @@ class PreActResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = conv(3, stem, 3)
-        self.stages = nn.Sequential()
-        channels = stem
-        for index, (depth, width) in enumerate(zip(depths, widths, strict=True)):
-            blocks = []
-            for stride in [1 if index == 0 else 2] + [1] * (depth - 1):
-                blocks.append(block(channels, width, stride))
-                channels = blocks[-1].out_channels
-            self.stages.add_module(str(index + 1), nn.Sequential(*blocks))
+        self.stages, channels = stack_stages(block, stem, depths, widths)
         self.norm = nn.BatchNorm2d(channels)
         self.head = linear(channels, num_classes)
         initialize_convs(self, init)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
-        """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) to logits (N, num_classes)."""
         # PreAct-110         PreAct-164         PreAct-18          WRN-28-10
         # (N, 16, 32, 32)    (N, 16, 32, 32)    (N, 64, 32, 32)    (N, 16, 32, 32)     stem
         # (N, 16, 32, 32)    (N, 64, 32, 32)    (N, 64, 32, 32)    (N, 160, 32, 32)    stage 1
@@ -124,30 +117,30 @@ class PreActResNet(nn.Module):
 
 
 def preact_resnet18(num_classes: int) -> PreActResNet:
-    """Basic blocks, 2 + 2 + 2 + 2; 11,218,340 parameters for 100 classes."""
+    """Return the model with basic blocks, 2 + 2 + 2 + 2: 11,218,340 parameters for 100 classes."""
     return PreActResNet(basic, (2, 2, 2, 2), (64, 128, 256, 512), 64, num_classes)
 
 
 def cifar_preact_resnet(n: int, num_classes: int) -> PreActResNet:
-    """A net with 6n + 2 layers: 3 stages of n basic blocks."""
+    """Return a model with 6n + 2 layers: 3 stages of n basic blocks."""
     return PreActResNet(basic, (n, n, n), (16, 32, 64), 16, num_classes)
 
 
 def preact_resnet20(num_classes: int) -> PreActResNet:
-    """n = 3; 278,132 parameters for 100 classes."""
+    """Return the model with n = 3: 278,132 parameters for 100 classes."""
     return cifar_preact_resnet(3, num_classes)
 
 
 def preact_resnet50(num_classes: int) -> PreActResNet:
-    """n = 8; 764,212 parameters for 100 classes. Not ImageNet's net of that depth."""
+    """Return the model with n = 8: 764,212 parameters for 100 classes. Not the ImageNet model."""
     return cifar_preact_resnet(8, num_classes)
 
 
 def preact_resnet110(num_classes: int) -> PreActResNet:
-    """n = 18; 1,736,372 parameters for 100 classes."""
+    """Return the model with n = 18: 1,736,372 parameters for 100 classes."""
     return cifar_preact_resnet(18, num_classes)
 
 
 def preact_resnet164(num_classes: int) -> PreActResNet:
-    """Bottlenecks, 18 per stage; 1,726,388 parameters for 100 classes."""
+    """Return the model with bottlenecks, 18 per stage: 1,726,388 parameters for 100 classes."""
     return PreActResNet(bottleneck, (18, 18, 18), (16, 32, 64), 16, num_classes)

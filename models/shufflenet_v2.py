@@ -15,20 +15,20 @@ left at the end.
 import oneflow as flow
 import oneflow.nn as nn
 
-from models.layers import conv, conv_norm_relu, linear
+from models.layers import conv, conv_norm_relu, linear, stack_stages
 
 DEPTHS = (4, 8, 4)
 
 
 def shuffle(features: flow.Tensor) -> flow.Tensor:
-    """Take turns between the two halves of the channels: 0, C/2, 1, C/2 + 1, ..."""
+    """Interleave the two halves of the channels: 0, C/2, 1, C/2 + 1, ..."""
     n, channels, height, width = features.shape
     halves = features.reshape(n, 2, channels // 2, height, width)
     return halves.transpose(1, 2).reshape(n, channels, height, width)
 
 
 def depthwise(channels: int, stride: int) -> list[nn.Module]:
-    """A 3 x 3 convolution of each channel on its own, and normalization without a ReLU."""
+    """Return a 3 x 3 convolution of each channel alone, and normalization without a ReLU."""
     return [conv(channels, channels, 3, stride, groups=channels), nn.BatchNorm2d(channels)]
 
 
@@ -37,6 +37,7 @@ class ShuffleBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
+        self.out_channels = out_channels
         half = out_channels // 2
         seen = half if stride == 1 else in_channels
         self.work = nn.Sequential(
@@ -51,7 +52,7 @@ class ShuffleBlock(nn.Module):
             )
 
     def forward(self, features: flow.Tensor) -> flow.Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         if self.around is None:
             kept, taken = features.chunk(2, dim=1)
         else:
@@ -62,7 +63,7 @@ class ShuffleBlock(nn.Module):
 class ShuffleNetV2(nn.Module):
     """A stem of 24 channels, three stages, a 1 x 1 convolution, the mean, the logits.
 
-    The paper does not say how its weights start: OneFlow's defaults, as in the reference.
+    First weights are OneFlow's defaults, as in the reference; the paper does not give them.
 
     Args:
         widths: channels of the three stages; each starts with stride 2.
@@ -72,18 +73,12 @@ class ShuffleNetV2(nn.Module):
     def __init__(self, widths: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(*conv_norm_relu(conv(3, 24, 3)))
-        self.stages = nn.Sequential()
-        channels = 24
-        for index, (depth, width) in enumerate(zip(DEPTHS, widths, strict=True)):
-            blocks = [ShuffleBlock(channels, width, 2)]
-            blocks += [ShuffleBlock(width, width, 1) for _ in range(depth - 1)]
-            self.stages.add_module(str(index + 1), nn.Sequential(*blocks))
-            channels = width
+        self.stages, channels = stack_stages(ShuffleBlock, 24, DEPTHS, widths, first_stride=2)
         self.last = nn.Sequential(*conv_norm_relu(conv(channels, 1024, 1)))
         self.head = linear(1024, num_classes)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
-        """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) to logits (N, num_classes)."""
         features = self.stem(images)  # (N, 24, 32, 32)
         # x1.0: (N, 116, 16, 16), (N, 232, 8, 8), (N, 464, 4, 4)
         features = self.last(self.stages(features))  # (N, 1024, 4, 4)
@@ -91,10 +86,10 @@ class ShuffleNetV2(nn.Module):
 
 
 def shufflenet_v2_x0_5(num_classes: int) -> ShuffleNetV2:
-    """Half the channels; 444,292 parameters for 100 classes."""
+    """Return the model with half the channels: 444,292 parameters for 100 classes."""
     return ShuffleNetV2((48, 96, 192), num_classes)
 
 
 def shufflenet_v2_x1_0(num_classes: int) -> ShuffleNetV2:
-    """The paper's 1x; 1,356,104 parameters for 100 classes."""
+    """Return the paper's 1x model: 1,356,104 parameters for 100 classes."""
     return ShuffleNetV2((116, 232, 464), num_classes)

@@ -1,17 +1,17 @@
-"""VGG nets for 32 x 32 images.
+"""VGG models for 32 x 32 images.
 
 Simonyan and Zisserman 2014, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
 arXiv 1409.1556, table 1: configurations A (`vgg11_bn`), B (13), D (16) and E (19).
 
 Only 3 x 3 convolutions; five times the size halves and the number of channels doubles, up to 512.
-The paper's nets are older than batch normalization; the names with `_bn` have it behind each
-convolution, `vgg16` is the plain net.
+The paper's models are older than batch normalization; the names with `_bn` have it after each
+convolution, `vgg16` is the plain model.
 
 At 32 x 32 one position is left, so the first of the three linear layers has 512 inputs instead of
-25,088, and the two hidden layers have 512 units instead of 4,096: the nets, weights and parameters
-of chenyaofo/pytorch-cifar-models (and of timgaripov/swa, whose dropout comes before the linear
-layers instead of behind them). weiaicunzai/pytorch-cifar100 keeps 4,096 units (34.0M parameters for
-`vgg16_bn`), kuangliu/pytorch-cifar has one linear layer.
+25,088, and the two hidden layers have 512 units instead of 4,096: the models, weights and
+parameters of chenyaofo/pytorch-cifar-models (and of timgaripov/swa, whose dropout comes before the
+linear layers instead of after them). weiaicunzai/pytorch-cifar100 keeps 4,096 units (34.0M
+parameters for `vgg16_bn`), kuangliu/pytorch-cifar has one linear layer.
 """
 
 import oneflow as flow
@@ -61,32 +61,32 @@ class VGG(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
-        """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) to logits (N, num_classes)."""
         # (N, 64, 16, 16), (N, 128, 8, 8), (N, 256, 4, 4), (N, 512, 2, 2), (N, 512, 1, 1)
         features = self.stages(images)
         return self.classifier(features.flatten(1))  # (N, 512) to (N, num_classes)
 
 
 def vgg11_bn(num_classes: int) -> VGG:
-    """Configuration A; 9,802,596 parameters for 100 classes."""
+    """Return configuration A: 9,802,596 parameters for 100 classes."""
     return VGG((1, 1, 2, 2, 2), num_classes)
 
 
 def vgg13_bn(num_classes: int) -> VGG:
-    """Configuration B; 9,987,492 parameters for 100 classes."""
+    """Return configuration B: 9,987,492 parameters for 100 classes."""
     return VGG((2, 2, 2, 2, 2), num_classes)
 
 
 def vgg16_bn(num_classes: int) -> VGG:
-    """Configuration D; 15,299,748 parameters for 100 classes."""
+    """Return configuration D: 15,299,748 parameters for 100 classes."""
     return VGG((2, 2, 3, 3, 3), num_classes)
 
 
 def vgg16(num_classes: int) -> VGG:
-    """Configuration D without batch normalization; 15,291,300 parameters for 100 classes."""
+    """Return configuration D without batch normalization: 15,291,300 parameters for 100 classes."""
     return VGG((2, 2, 3, 3, 3), num_classes, norm=False)
 
 
 def vgg19_bn(num_classes: int) -> VGG:
-    """Configuration E; 20,612,004 parameters for 100 classes."""
+    """Return configuration E: 20,612,004 parameters for 100 classes."""
     return VGG((2, 2, 4, 4, 4), num_classes)

@@ -24,7 +24,7 @@ LAYERS = 7
 
 
 class Attention(nn.Module):
-    """Every token asks all tokens: softmax(q k^T / sqrt(features per head)) v, per head."""
+    """Attention between all tokens: softmax(q k^T / sqrt(features per head)) v, per head."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: flow.Tensor) -> flow.Tensor:
-        """(N, tokens, features) to the same."""
+        """Map (N, tokens, features) to the same shape."""
         n, count, features = tokens.shape
         split = self.qkv(tokens).reshape(n, count, 3, HEADS, features // HEADS)
         q, k, v = split.permute(2, 0, 3, 1, 4)  # each (N, heads, tokens, features / heads)
@@ -44,7 +44,7 @@ class Attention(nn.Module):
 
 
 class StochasticDepth(nn.Module):
-    """In training, drops a whole residual of an image with probability p and scales the others up.
+    """Drop the residual of a whole image with probability p, in training, and scale the others up.
 
     Huang et al. 2016, "Deep Networks with Stochastic Depth", arXiv 1603.09382. The mask is a
     dropout of ones, which follows the seed.
@@ -55,7 +55,7 @@ class StochasticDepth(nn.Module):
         self.p = p
 
     def forward(self, residual: flow.Tensor) -> flow.Tensor:
-        """(N, tokens, features) to the same."""
+        """Map (N, tokens, features) to the same shape."""
         if not self.training or self.p == 0:
             return residual
         ones = flow.ones(residual.shape[0], 1, 1, device=residual.device)
@@ -84,7 +84,7 @@ class Layer(nn.Module):
         )
 
     def forward(self, tokens: flow.Tensor) -> flow.Tensor:
-        """(N, tokens, features) to the same."""
+        """Map (N, tokens, features) to the same shape."""
         tokens = tokens + self.attention(tokens)
         return tokens + self.mlp(tokens)
 
@@ -118,7 +118,7 @@ class ViT(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
-        """Images (N, 3, 32, 32) to logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) to logits (N, num_classes)."""
         patches = self.patches(images).flatten(2).transpose(1, 2)  # (N, 64, 256)
         first = self.class_token.expand(len(images), 1, FEATURES)
         tokens = flow.cat([first, patches], dim=1) + self.positions  # (N, 65, 256)
@@ -127,5 +127,5 @@ class ViT(nn.Module):
 
 
 def vit_lite_7_4(num_classes: int, dropout: float = 0.1, drop_path: float = 0.1) -> ViT:
-    """7 layers, patches of 4 x 4; 3,740,004 parameters for 100 classes."""
+    """Return the model with 7 layers, patches of 4 x 4: 3,740,004 parameters for 100 classes."""
     return ViT(num_classes, dropout, drop_path)

@@ -24,8 +24,6 @@ TRAINER_KEYS = (
     "clip_grad_norm",
     "label_smoothing",
     "keep_last",
-    "on_nonfinite",
-    "max_skipped",
     "graph",
     "amp",
 )
@@ -102,7 +100,7 @@ def build_trainer(
     """Build every part of a run; without a recorder, one that writes to the run folder."""
     import oneflow as flow
 
-    from engine.averaging import Averages
+    from engine.averaging import build_averages
     from engine.process import ranks
     from engine.process.machine import versions
     from engine.trainer import Trainer
@@ -127,7 +125,7 @@ def build_trainer(
         eval_every=durations["eval_every"],
         checkpoint_every=durations["checkpoint_every"],
         **{key: config.trainer[key] for key in TRAINER_KEYS},
-        averages=Averages(model, epoch, interruption.poll, ema_decay=ema_decay, **swa),
+        averages=build_averages(model, epoch, interruption.poll, ema_decay=ema_decay, **swa),
         seed=config.seed,
         interruption=interruption,
         about={"config": plain, "versions": versions(), "ranks": ranks.SIZE},

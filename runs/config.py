@@ -22,7 +22,7 @@ MAX_INTERPOLATIONS = 20
 # ${dataset.num_classes}, ${oc.env:HOME}, ${oc.env:DATA,images}: no other resolver, none in another
 SIMPLE = re.compile(r'\$\{([-\w.\[\]]+|oc\.env:\w+(,[^${}"]*)?)\}')
 URL = re.compile(r'"url": "(\\.|[^"\\])*\$\{')  # of JSON: a text with an interpolation
-MOVED = ("optimizer.decay_norm_and_bias",)  # keys that an older version wrote
+MOVED = ("dataset.augment", "optimizer.decay_norm_and_bias")  # keys that an older version wrote
 
 
 def read_run_config(folder: Path) -> DictConfig:
@@ -81,7 +81,7 @@ def check_structure(text: str, size: int) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if getattr(event, "anchor", None):  # also of an alias
             raise ValueError(f"line {line} has an anchor or an alias")
         if getattr(event, "tag", None):
             raise ValueError(f"line {line} has the tag {event.tag}")

@@ -15,11 +15,11 @@ from tensorboardX.record_writer import masked_crc32c
 
 from common.checks import is_integer
 from common.files import lock
+from runs.config import open_yaml
 
 MAX_EVENTS = 2**28  # bytes of an event file; a step of a run takes about 120
 MAX_RECORD = 2**18
 MAX_TEXT = 2**26  # bytes of summary.json or metrics.jsonl
-MAX_OVERRIDES = 2**18
 
 
 class FolderLock:
@@ -72,15 +72,12 @@ def read_command(folder: Path) -> list[str]:
         ValueError: the file is damaged.
     """
     path = folder / ".hydra" / "overrides.yaml"
-    content = read_bounded(path, MAX_OVERRIDES)
-    if content is None:
+    if not path.is_file():
         return []
-    try:
-        words = yaml.safe_load(content.decode())
+    with open_yaml(path, "the list of a run's overrides") as text:
+        words = yaml.safe_load(text)
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("it is not a list of texts")
-    except Exception as error:  # damaged YAML fails in a dozen ways; all mean the same
-        raise ValueError(f"{path} is damaged: {' '.join(str(error).split()):.200}.") from error
     return words
 
 

@@ -26,7 +26,7 @@ WHERE_AND_HOW = (
     "trainer.keep_last",
 )
 # What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
-MAY_CHANGE = {*WHERE_AND_HOW, "epochs", "max_steps", "trainer.on_nonfinite", "trainer.max_skipped"}
+MAY_CHANGE = {*WHERE_AND_HOW, "epochs", "max_steps"}
 # What a fork must keep, since the state of the optimizer and the step mean nothing without it.
 MUST_STAY = (
     *("model", "dataset", "augment", "optimizer", "batch_size"),

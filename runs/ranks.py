@@ -52,11 +52,11 @@ def rank_arguments(arguments: Sequence[str], trains: bool) -> list[str]:
         return list(arguments)
     if any(word.partition("=")[0] in PRINTS for word in arguments):
         sys.exit(0)
-    from engine.process.ranks import tell
+    from engine.process.ranks import broadcast
 
     return [
         *arguments,
-        f"hydra.run.dir={quote(Path(tell()))}",  # waits for rank 0
+        f"hydra.run.dir={quote(Path(broadcast()))}",  # waits for rank 0
         "hydra.output_subdir=null",
         "~hydra.job_logging.handlers.file",
         "hydra.job_logging.root.handlers=[console]",
@@ -70,11 +70,11 @@ def connected_ranks() -> Iterator[None]:
     if not several():
         yield
         return
-    from engine.process.ranks import tell, together
+    from engine.process.ranks import broadcast, connected
 
     if rank() == 0:
-        tell(HydraConfig.get().runtime.output_dir)
-    with together():
+        broadcast(HydraConfig.get().runtime.output_dir)
+    with connected():
         yield
 
 

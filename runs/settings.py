@@ -34,8 +34,6 @@ SETTINGS: dict[str, Check] = {
     "trainer.label_smoothing": (lambda v: is_number(v) and 0 <= v < 1, "a number, 0 <= value < 1"),
     "trainer.ema_decay": or_null((lambda v: is_number(v) and 0 < v < 1, "a number, 0 < value < 1")),
     "trainer.keep_last": COUNT,
-    "trainer.on_nonfinite": (lambda v: v in ("stop", "skip"), "stop or skip"),
-    "trainer.max_skipped": COUNT,
     "trainer.graph": SWITCH,
     "trainer.amp": SWITCH,
     "trainer.decay_norm_and_bias": or_null(SWITCH),

@@ -48,7 +48,6 @@ def write_summary(
         "val_top1_last": trainer.last.get("top1"),
         "val_top1_best": trainer.best.get("top1"),
         "best_step": trainer.best.get("step"),
-        "skipped_updates": trainer.skipped,
         "seconds": round(trainer.recorder.seconds, 3),
         "images_per_second": round(trainer.recorder.images_per_second, 1),
         "hardware": hardware(),

@@ -3,11 +3,13 @@
     python -m scripts.doctor                                  # or: make doctor
     python -m scripts.doctor dataset=cifar10 dataset.root=/data device=cuda
 
-Takes the keys of a run and checks what that run needs. Any Python from 3.8 on will do: the first
-part needs no package. The second part starts OneFlow in another process, by the code that a
-training starts with, so it fails where the training would.
+Takes the keys of a run and checks what that run needs. Any Python from 3.8 on
+will do: the first part needs no package. The second part starts OneFlow in
+another process, by the code that a training starts with, so it fails where the
+training would.
 
-Exit code 1 if a check failed; 0 if all is well or only something optional is missing.
+Exit code 1 if a check failed; 0 if all is well or only something optional is
+missing.
 """
 
 from __future__ import annotations

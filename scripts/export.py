@@ -1,12 +1,13 @@
 """Convert a checkpoint to OneFlow's format, for use in other programs.
 
-    python -m scripts.export outputs/RUN weights                     # its newest checkpoint
+    python -m scripts.export outputs/RUN weights        # its newest checkpoint
     python -m scripts.export outputs/RUN/checkpoints/best weights
-    python -m scripts.export outputs/RUN weights --average swa       # averaged weights
+    python -m scripts.export outputs/RUN weights --average swa
 
-Then `model.load_state_dict(oneflow.load("weights"))`. The result holds a pickle, and `oneflow.load`
-runs any code in a pickle: load only folders that you trust. The checkpoints themselves are read
-without OneFlow and without a pickle; the README shows how.
+Then `model.load_state_dict(oneflow.load("weights"))`. The result holds a
+pickle, and `oneflow.load` runs any code in a pickle: load only folders that you
+trust. The checkpoints themselves are read without OneFlow and without a pickle;
+the README shows how.
 """
 
 import runs as runs  # before the packages: it says if one is missing

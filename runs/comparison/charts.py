@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from runs.comparison.curves import Band, Panel, thin
+from runs.comparison.curves import Panel, thin
 from runs.comparison.statistics import Difference, mean_interval
 
 # Okabe and Ito's blue and vermilion: distinct to color-blind readers, and by their dashes.
@@ -106,31 +106,29 @@ def _draw_dots(
 
 def draw_panel(panel: Panel, panels: Sequence[Panel], reference: str) -> alt.VConcatChart:
     """Draw one schedule's rates, and under them its accuracy, among the curves of all others."""
-    steps = alt.X("step:Q", scale=alt.Scale(domain=[0, max(p.last_step for p in panels)]))
-    log = uses_log(panels)
-    top = max((max(p.rates.high) for p in panels if p.rates), default=1.0)
+    all_rates = [p.rates for p in panels if p.rates is not None]
+    all_val = [p.val for p in panels if p.val is not None]
+    log = uses_log(all_rates)
+    top = max((band.high.max() for band in all_rates), default=1.0)
     floor = top / 1e4 if log else 0.0
     rates = alt.Scale(type="log" if log else "linear", domain=[floor, top], nice=not log)
-    heights = [value for p in panels if p.val for value in (*p.val.low, *p.val.high)]
-    accuracy = alt.Scale(domain=[min(heights, default=0), max(heights, default=1)], nice=True)
-    title = alt.Title(short(panel.label), subtitle=panel.note, subtitleColor="#555555")
+    ends = [
+        min((b.low.min() for b in all_val), default=0),
+        max((b.high.max() for b in all_val), default=1),
+    ]
+    accuracy = alt.Scale(domain=ends, nice=True)
+    steps = alt.X("step:Q", scale=alt.Scale(domain=[0, max(p.last_step for p in panels)]))
     above = steps.title(None).axis(labels=False, ticks=False, grid=False)
-    upper = _draw_band(panel.rates, above, rates, "rate", 2, floor)
     below = steps.title("step").axis(format=",d", tickCount=5, grid=False)
-    lower = _draw_band(panel.val, below, accuracy, "val top-1, %", 5, most_dots=60)
-    behind = {True: [], False: []}
-    for other in panels:
-        if other.val and other is not panel:
-            behind[other.label == reference].append(other)
+    upper = _draw_band(panel.rates, above, rates, "rate", 2, floor)
+    others = [p for p in panels if p.val is not None and p is not panel]
+    gray, dashed = {"color": OTHERS}, {"color": REFERENCE, "strokeDash": [4, 3]}
     lower = alt.layer(
-        _draw_lines(behind[False], steps, accuracy, 40).mark_line(
-            color=OTHERS, strokeWidth=1, aria=False
-        ),
-        lower,
-        _draw_lines(behind[True], steps, accuracy, 120).mark_line(
-            color=REFERENCE, strokeWidth=1, strokeDash=[4, 3], aria=False
-        ),
+        _draw_lines([p for p in others if p.label != reference], steps, accuracy, 40, gray),
+        _draw_band(panel.val, below, accuracy, "val top-1, %", 5, most_dots=60),
+        _draw_lines([p for p in others if p.label == reference], steps, accuracy, 120, dashed),
     )
+    title = alt.Title(short(panel.label), subtitle=panel.note, subtitleColor="#555555")
     return alt.vconcat(
         upper.properties(width=WIDTH, height=RATES, title=title),
         lower.properties(width=WIDTH, height=ACCURACY),
@@ -138,14 +136,14 @@ def draw_panel(panel: Panel, panels: Sequence[Panel], reference: str) -> alt.VCo
     )
 
 
-def uses_log(panels: Sequence[Panel]) -> bool:
+def uses_log(rates: Sequence[pd.DataFrame]) -> bool:
     """Return whether the peak rates are too far apart for one linear axis."""
-    peaks = [max(p.rates.mean) for p in panels if p.rates]
+    peaks = [band["mean"].max() for band in rates]
     return bool(peaks) and min(peaks) > 0 and max(peaks) / min(peaks) >= 10
 
 
 def _draw_band(
-    band: Band | None,
+    band: pd.DataFrame | None,
     x: alt.X,
     scale: alt.Scale,
     title: str,
@@ -154,8 +152,8 @@ def _draw_band(
     most_dots: int = 0,
 ) -> alt.LayerChart:
     """Draw a curve's mean, the band from its lowest to its highest run, and a few dots."""
-    rows = band.rows(floor) if band else []
-    chart = alt.Chart(_data(rows))
+    rows = _data([]) if band is None else band.set_index("step").clip(lower=floor).reset_index()
+    chart = alt.Chart(rows)
     axis = alt.Axis(tickCount=ticks, format="~r", minExtent=38)
     low, mean = (
         alt.Y(f"{name}:Q", scale=scale, title=title, axis=axis) for name in ("low", "mean")
@@ -165,19 +163,25 @@ def _draw_band(
         chart.mark_line(color=BLUE, strokeWidth=1.8, aria=False).encode(x, mean),
     ]
     if len(rows) <= most_dots:
-        dots = chart.mark_point(color=BLUE, filled=True, size=14, opacity=1)
+        text = [
+            f"step {step:.0f}: {mean:.4g} ({low:.4g} to {high:.4g})"
+            for step, mean, low, high in rows.itertuples(index=False)
+        ]
+        dots = alt.Chart(rows.assign(text=text)).mark_point(
+            color=BLUE, filled=True, size=14, opacity=1
+        )
         layers.append(dots.encode(x, mean, **TEXT))
     return alt.layer(*layers)
 
 
-def _draw_lines(panels: Sequence[Panel], x: alt.X, scale: alt.Scale, most: int) -> alt.Chart:
-    """Return the means of other schedules at few points, not yet marked."""
-    rows = []
-    for panel in panels:
-        band = thin(panel.val, most)
-        for step, mean in zip(band.steps, band.mean, strict=True):
-            rows.append({"label": panel.label, "step": step, "mean": mean})
-    return alt.Chart(_data(rows)).encode(x, alt.Y("mean:Q", scale=scale), detail="label:N")
+def _draw_lines(
+    panels: Sequence[Panel], x: alt.X, scale: alt.Scale, most: int, style: Mapping[str, Any]
+) -> alt.Chart:
+    """Draw the means of other schedules at few points."""
+    bands = [thin(panel.val, most).assign(label=panel.label) for panel in panels]
+    chart = alt.Chart(pd.concat(bands) if bands else _data([]))
+    y = alt.Y("mean:Q", scale=scale)
+    return chart.mark_line(strokeWidth=1, aria=False, **style).encode(x, y, detail="label:N")
 
 
 def draw_budgets(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> alt.TopLevelMixin:

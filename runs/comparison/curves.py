@@ -18,40 +18,18 @@ CURVES = ("mean", "low", "high")
 
 
 @dataclass(frozen=True)
-class Band:
-    """Mean, lowest and highest value over the seeds, at the steps that all of them have."""
-
-    steps: list[int]
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-
-    def rows(self, floor: float) -> list[dict[str, object]]:
-        """Return one row per step, nothing below the floor, with a text for the point."""
-        columns = zip(self.steps, self.mean, self.low, self.high, strict=True)
-        return [
-            {
-                "step": step,
-                **{k: max(v, floor) for k, v in zip(CURVES, values, strict=True)},
-                "text": "step {}: {:.4g} ({:.4g} to {:.4g})".format(step, *values),
-            }
-            for step, *values in columns
-        ]
-
-
-@dataclass(frozen=True)
 class Panel:
-    """One schedule's validation top-1 and learning rates, and a note under its name."""
+    """One schedule's validation top-1 and learning rates as bands, and a note under its name."""
 
     label: str
     note: str
-    val: Band | None
-    rates: Band | None
+    val: pd.DataFrame | None
+    rates: pd.DataFrame | None
 
     @property
     def last_step(self) -> int:
         """The last step of either curve."""
-        return max(band.steps[-1] if band else 1 for band in (self.val, self.rates))
+        return max(band.step.max() if band is not None else 1 for band in (self.val, self.rates))
 
 
 def build_panel(schedule: Schedule, note: str) -> Panel:
@@ -61,23 +39,22 @@ def build_panel(schedule: Schedule, note: str) -> Panel:
     return Panel(schedule.label, note, build_band(val), build_band(rates))
 
 
-def build_band(curves: Sequence[Mapping[int, float]]) -> Band | None:
-    """Return the band of some curves by step; None where they have no step in common."""
+def build_band(curves: Sequence[Mapping[int, float]]) -> pd.DataFrame | None:
+    """Return the columns step, mean, low and high over the seeds, at the steps that all have.
+
+    Only the few steps that draw the mean are kept; None where there is no common step.
+    """
     table = pd.DataFrame({i: pd.Series(curve, dtype=float) for i, curve in enumerate(curves)})
     table = table[np.isfinite(table).all(axis=1)].sort_index()
     if table.empty or not len(table.columns):
         return None
-    steps = [int(step) for step in table.index]
-    columns = (table.mean(axis=1), table.min(axis=1), table.max(axis=1))
-    return thin(Band(steps, *(column.tolist() for column in columns)), MOST_POINTS)
+    columns = {"mean": table.mean(axis=1), "low": table.min(axis=1), "high": table.max(axis=1)}
+    return thin(pd.DataFrame({"step": table.index, **columns}), MOST_POINTS)
 
 
-def thin(band: Band, most: int) -> Band:
+def thin(band: pd.DataFrame, most: int) -> pd.DataFrame:
     """Return the band at the few steps that draw its mean."""
-    kept = thin_points(band.mean, most)
-    return Band(
-        *([values[k] for k in kept] for values in (band.steps, band.mean, band.low, band.high))
-    )
+    return band.iloc[thin_points(band["mean"], most)]
 
 
 def write_groups(out: Path, comparisons: Sequence[Comparison]) -> None:
@@ -98,17 +75,15 @@ def write_groups(out: Path, comparisons: Sequence[Comparison]) -> None:
     for comparison in comparisons:
         for schedule in comparison.condition.schedules:
             panel = build_panel(schedule, "")
+            bands = {"val/top1": panel.val, "lr/group0": panel.rates}
+            bands = {tag: band for tag, band in bands.items() if band is not None}
             name = re.sub(r"[^\w=.+-]+", "_", f"{comparison.condition.title} {schedule.label}")
-            _write_bands(
-                folder / (name.strip("._")[:120] or "_"),
-                {"val/top1": panel.val, "lr/group0": panel.rates},
-            )
+            _write_bands(folder / (name.strip("._")[:120] or "_"), bands)
 
 
-def _write_bands(folder: Path, bands: Mapping[str, Band | None]) -> None:
-    for curve in CURVES if any(bands.values()) else ():
+def _write_bands(folder: Path, bands: Mapping[str, pd.DataFrame]) -> None:
+    for curve in CURVES if bands else ():
         with SummaryWriter(str(folder / curve)) as writer:
             for tag, band in bands.items():
-                if band:
-                    for step, value in zip(band.steps, getattr(band, curve), strict=True):
-                        writer.add_scalar(tag, value, step)
+                for step, value in zip(band["step"].tolist(), band[curve].tolist(), strict=True):
+                    writer.add_scalar(tag, value, step)

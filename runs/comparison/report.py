@@ -120,7 +120,7 @@ def build_section(comparison: Comparison) -> dict[str, Any]:
     """Return the tables, sentences and pictures of a condition, whose differences are corrected."""
     paired = any(d.n > 1 for d in comparison.differences.values())
     panels = [build_panel(s, write_settings(s.differs)) for s in comparison.schedules if s.runs]
-    panels = [panel for panel in panels if panel.val or panel.rates]
+    panels = [p for p in panels if p.val is not None or p.rates is not None]
     reference, results = comparison.reference, comparison.results
     drawn = paired and charts.draw_differences(comparison.differences, reference)
     return {

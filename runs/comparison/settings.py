@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runs.comparison.runs import Run, clean
-from runs.config import BEFORE, LOOKED_UP
-from runs.overrides import CHANGES_NO_RESULT
+from runs.overrides import CHANGES_NO_RESULT, LOOKED_UP
 
 # Keys that make no other experiment: they change no result, or name where a run came from.
 IGNORED = {*CHANGES_NO_RESULT, "seed", "fork"}
@@ -75,11 +74,11 @@ def arrange(runs: Iterable[Run]) -> list[Condition]:
 def deciding_settings(run: Run) -> dict[str, Any]:
     """Return the settings that decide what a run computes, but for its seed.
 
-    Null is left out: it is the meaning of a key that an older run's config does not have yet.
+    Null is left out: it is the meaning of a key that a run's config does not have.
     """
     return {
         key: value
-        for key, value in (BEFORE | run.settings).items()
+        for key, value in run.settings.items()
         if value is not None and key not in IGNORED and not key.startswith(LOOKED_UP)
     }
 

@@ -40,12 +40,7 @@ def run_sweep(
     start: Callable[[Callable[[DictConfig], Any]], None],
     run: Callable[[DictConfig], Any] = run_job,
 ) -> None:
-    """Run a sweep from its command line to its exit code.
-
-    Args:
-        start: starts Hydra with the function that its launcher calls for each job.
-        run: that function.
-    """
+    """Run a sweep to its exit code; `start` makes Hydra's launcher call `run` for each job."""
     sys.argv[1:] = add_sweep_settings(sys.argv[1:])
     code = 0
     try:
@@ -106,11 +101,7 @@ def begin(config: DictConfig) -> None:
 
 
 class Sweep:
-    """A sweep that runs: it handles signals and shows the jobs.
-
-    Args:
-        folder: of the sweep.
-        jobs: those that are known at the start; a search makes others.
+    """A sweep that runs: it handles signals and shows the jobs; a search makes further ones.
 
     Raises:
         ValueError: another sweep runs in the folder.
@@ -139,7 +130,7 @@ class Sweep:
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Ask the jobs to save and end; the second time, end at once."""
-        if self.asked and time.time() - self.asked < ECHO:
+        if time.time() - self.asked < ECHO:
             return
         if self.asked:
             os._exit(128 + number)
@@ -173,9 +164,8 @@ class Sweep:
         for view in failed:
             print(f"\nfailed: {view.folder.name}{view.reason}")
             print("".join(f"    {line}\n" for line in view.tail()), end="")
-            print(
-                f"  alone: {shlex.join(['python', os.path.relpath(TRAIN), *view.record['words']])}"
-            )
+            words = ["python", os.path.relpath(TRAIN), *view.record["words"]]
+            print(f"  alone: {shlex.join(words)}")
         if stopped:
             print("\nStopped. The same command continues from here.")
         else:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from runs.config import read_run_config
 from runs.folder import read_summary
 from runs.overrides import CHANGES_NO_RESULT, flatten, plain
 from runs.sweep.job import Job
-from runs.sweep.progress import clock
 
 # The settings that decide how long a step takes.
 DECIDE = ("model", "dataset", "augment", "optimizer._target_", "batch_size", "trainer.eval_every")
@@ -27,16 +28,12 @@ STATES = {
 
 
 def list_jobs(config: DictConfig, jobs: Sequence[Job], folder: Path) -> list[str]:
-    """Return the lines of a dry run.
-
-    Args:
-        config: of the sweep, with Hydra's part.
-        jobs: its jobs; none of a search, which makes them as it goes.
-        folder: of the sweep.
-    """
+    """Return the lines of a dry run of these jobs; a search has none, it makes them as it goes."""
     if not jobs:
         trials = OmegaConf.select(config, "hydra.sweeper.n_trials")
         return [f"A search makes its jobs as it goes ({trials} trials). Nothing was started."]
+    launcher = config.hydra.runtime.choices["hydra/launcher"]  # None: a cluster decides it
+    at_once = {"basic": 1, "joblib": config.hydra.launcher.get("n_jobs")}.get(launcher)
     width = max(len(job.folder.name) for job in jobs)
     counts = Counter(job.state for job in jobs)
     return [
@@ -44,19 +41,9 @@ def list_jobs(config: DictConfig, jobs: Sequence[Job], folder: Path) -> list[str
         "",
         f"{len(jobs)} jobs in {os.path.relpath(folder)}: {counts['done']} done, "
         f"{counts['cut']} to continue, {counts['new']} to run",
-        estimate_time(jobs, jobs_at_once(config), folder),
+        estimate_time(jobs, at_once, folder),
         "Nothing was started.",
     ]
-
-
-def jobs_at_once(config: DictConfig) -> int | None:
-    """Return how many jobs the launcher runs at a time; None where a cluster decides it."""
-    launcher = config.hydra.runtime.choices["hydra/launcher"]
-    if launcher == "joblib":
-        from joblib import effective_n_jobs
-
-        return int(effective_n_jobs(config.hydra.launcher.n_jobs))
-    return 1 if launcher == "basic" else None
 
 
 def estimate_time(jobs: Sequence[Job], at_once: int | None, folder: Path) -> str:
@@ -84,22 +71,18 @@ def estimate_time(jobs: Sequence[Job], at_once: int | None, folder: Path) -> str
     paces = ", ".join(f"{value:.3g}" for value in pace.values())
     count = sum(map(len, runs.values()))
     source = f"{count} finished run{'s' * (count > 1)}"
-    return f"About {clock(seconds)} {share}, at {paces} s per step as in {source}."
+    return f"About {tqdm.format_interval(seconds)} {share}, at {paces} s per step as in {source}."
 
 
 def usual_pace(runs: Sequence[tuple[float, int]]) -> float:
     """Return the median of the seconds per step over all steps of all runs.
 
     A short run, which is mostly start and end, has little weight, and one that was suspended has
-    no effect.
-
-    Args:
-        runs: (seconds per step, steps) of each.
+    no effect. Each run is (seconds per step, steps).
     """
-    ordered = sorted(runs)
-    done = accumulate(steps for _, steps in ordered)
-    half = sum(steps for _, steps in runs) / 2
-    return next(pace for (pace, _), steps in zip(ordered, done, strict=True) if steps >= half)
+    ranked = sorted(runs)
+    made = list(accumulate(steps for _, steps in ranked))
+    return ranked[bisect_left(made, made[-1] / 2)][0]
 
 
 def kind_of(config: Any) -> tuple:

@@ -31,6 +31,7 @@ TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 RECORD = ".job.json"  # in a job's folder: what the sweep did there
 STOP = ".stop"  # in a sweep's folder: the number of the signal that stops it, or 0
 SWEEP_PID = "SWEEP_PID"  # in the environment of a launcher's processes: the sweep's process
+FOR_THE_LAUNCHER = (SWEEP_PID, SLOTS, "HYDRA_FULL_ERROR")  # variables that no job gets
 OPTION = "command-line"  # Hydra's name for a folder that --config-dir gives
 POLL = 0.2  # seconds
 PR_SET_PDEATHSIG = 1
@@ -43,25 +44,15 @@ class SweepStopped(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """A job and its state.
-
-    Attributes:
-        folder: its run folder.
-        state: "done", "cut" (to be continued) or "new" (to be started).
-        step: updates of its newest checkpoint, or of the finished run.
-        total_steps: updates of the whole run; None: not known.
-        words: the arguments of `train.py` that define it.
-        command: the arguments of `train.py` that do what is left, in its folder.
-        config: without Hydra's part.
-    """
+    """A job and its state, read from its folder."""
 
     folder: Path
-    state: str
-    step: int
-    total_steps: int | None
-    words: list[str]
-    command: list[str]
-    config: DictConfig
+    state: str  # "done", "cut" (to be continued) or "new" (to be started)
+    step: int  # updates of its newest checkpoint, or of the finished run
+    total_steps: int | None  # updates of the whole run; None: not known
+    words: list[str]  # the arguments of train.py that define it
+    command: list[str]  # the arguments of train.py that do what is left, in its folder
+    config: DictConfig  # without Hydra's part
 
 
 def find_job(config: DictConfig, total_steps: int | None = None) -> Job:
@@ -170,17 +161,17 @@ def train_job(job: Job, sweep: Path) -> int:
     """Train a job in a separate process; return its exit code, below 0 for a signal's."""
     if job.state == "new":
         clear(job.folder)
+    shared = {key: value for key, value in os.environ.items() if key not in FOR_THE_LAUNCHER}
     with hold_slot() as (slot, lock), (job.folder / "train.log").open("ab") as log:
-        record: dict[str, Any] = {"state": "running", "slot": slot, "started": time.time()}
+        record: dict[str, Any] = {"state": "running", "slot": slot, "words": job.words}
         record |= {"first_step": job.step, "log_bytes": log.tell()}
-        record["words"] = job.words
         write_text(job.folder / RECORD, json.dumps(record))
         process = subprocess.Popen(
             [sys.executable, str(TRAIN), *job.command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # train.log has it
             stderr=log,
-            env=environment(slot),
+            env=shared | slot_environment(slot),
             start_new_session=True,  # Ctrl-C reaches the sweep, which signals its jobs once
             pass_fds=() if lock is None else (lock,),
             preexec_fn=lambda: prepare(slot),
@@ -195,13 +186,6 @@ def train_job(job: Job, sweep: Path) -> int:
     record["state"] = "completed" if code == 0 else "interrupted" if stopped else "failed"
     write_text(job.folder / RECORD, json.dumps(record | {"code": code}))
     return code
-
-
-def environment(slot: str | None) -> dict[str, str]:
-    """Return the environment of a job: the sweep's, without the variables for its launcher."""
-    ours = (SWEEP_PID, SLOTS, "HYDRA_FULL_ERROR")
-    kept = {key: value for key, value in os.environ.items() if key not in ours}
-    return kept | slot_environment(slot)
 
 
 def prepare(slot: str | None) -> None:

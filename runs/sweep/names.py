@@ -69,12 +69,7 @@ def parse(words: Iterable[str]) -> list[Override]:
 
 
 def name_job(words: Iterable[str], shared: Sequence[str]) -> str:
-    """Return the name of a job's folder.
-
-    Args:
-        words: the job's overrides.
-        shared: the keys that name the sweep's folder instead.
-    """
+    """Return the name of a job's folder: its overrides without the keys that all jobs share."""
     return safe_name(",".join(sorted(word for word in words if key_of(word) not in shared)))
 
 

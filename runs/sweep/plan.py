@@ -1,8 +1,7 @@
 """The jobs of a sweep, composed and checked before the first of them starts."""
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -28,13 +27,13 @@ def plan_jobs(config: DictConfig) -> list[Job]:
     checked = set[str]()
     for overrides in list_overrides(config):
         try:
-            with compose_job(config, overrides, len(planned)) as composed:
-                job = plan_job(composed, checked)
+            job = plan_job(compose_job(config, overrides, len(planned)), checked)
         except MISTAKES as error:
             name = name_job(overrides, config.hydra.job.config.override_dirname.exclude_keys)
             raise ValueError(f"the job {name} cannot run: {explain(error)}") from error
         if planned.setdefault(job.folder, job) is not job:
             raise ValueError(f"hydra.sweep.subdir: two jobs would share the folder {job.folder}.")
+    HydraConfig.instance().set_config(config)
     return list(planned.values())
 
 
@@ -50,29 +49,22 @@ def list_overrides(config: DictConfig) -> list[list[str]]:
     return batch
 
 
-@contextlib.contextmanager
-def compose_job(config: DictConfig, overrides: Sequence[str], number: int) -> Iterator[DictConfig]:
-    """Yield the config of a job while Hydra's state is that of the job, as in a launcher."""
+def compose_job(config: DictConfig, overrides: Sequence[str], number: int) -> DictConfig:
+    """Return the config of a job, and set Hydra's state to that of the job, as a launcher does."""
     composed = GlobalHydra.instance().config_loader().load_sweep_config(config, list(overrides))
-    former = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(composed)
-    try:
-        with read_write(composed.hydra), open_dict(composed.hydra):
-            composed.hydra.job.id = composed.hydra.job.num = number
-            folder = Path(composed.hydra.sweep.dir) / composed.hydra.sweep.subdir
-            composed.hydra.runtime.output_dir = os.path.abspath(folder)
-        HydraConfig.instance().set_config(composed)
-        yield OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
-    finally:
-        HydraConfig.instance().cfg = former
+    with read_write(composed.hydra), open_dict(composed.hydra):
+        composed.hydra.job.id = composed.hydra.job.num = number
+        folder = Path(composed.hydra.sweep.dir) / composed.hydra.sweep.subdir
+        composed.hydra.runtime.output_dir = os.path.abspath(folder)
+    HydraConfig.instance().set_config(composed)
+    return OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
 
 
 def plan_job(config: DictConfig, checked: set[str]) -> Job:
     """Check a job as far as that is cheap: its keys, its length, its schedule, its folder.
 
-    Args:
-        config: of the job.
-        checked: what was accepted before; jobs that differ in the seed share it.
+    Jobs that differ only in the seed share what was `checked` for the first of them.
     """
     from engine.process.runtime import choose_device
     from runs.build import build_horizon, check_schedule

@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +17,14 @@ from runs.sweep.job import RECORD, Job, read_record
 
 @dataclass(frozen=True)
 class View:
-    """State of a job, read from its folder.
-
-    Attributes:
-        folder: its run folder.
-        state: "waiting", "running", "completed", "failed", "interrupted", or "done" before.
-        step: updates at the last evaluation.
-        total_steps: of the whole run; None: not known.
-        record: what this sweep wrote in its folder; see `runs.sweep.job.train_job`.
-        top1: its last validation accuracy in percent, if there is one.
-    """
+    """State of a job, read from its folder."""
 
     folder: Path
-    state: str
-    step: int = 0
-    total_steps: int | None = None
-    record: dict[str, Any] = field(default_factory=dict)
-    top1: float | None = None
+    state: str  # "waiting", "running", "completed", "failed", "interrupted", or "done" before
+    step: int = 0  # updates at the last evaluation
+    total_steps: int | None = None  # updates of the whole run; None: not known
+    record: dict[str, Any] = field(default_factory=dict)  # as runs.sweep.job.train_job writes it
+    top1: float | None = None  # its last validation accuracy in percent
 
     @property
     def made(self) -> int:
@@ -102,13 +92,8 @@ def total_line(views: Sequence[View], seconds: float) -> str:
     made = sum(view.made for view in views)
     left = sum((v.total_steps or 0) - v.step for v in views if v.state in ("running", "waiting"))
     if made > 0 and left > 0:
-        parts.append(f"{clock(seconds / made * left)} left")
+        parts.append(f"{tqdm.format_interval(seconds / made * left)} left")
     return ", ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as hours, minutes and seconds."""
-    return str(timedelta(seconds=round(seconds)))
 
 
 class Screen:
@@ -126,7 +111,8 @@ class Screen:
             if self.states.get(view.folder, "waiting") != view.state:
                 self.states[view.folder] = view.state
                 self.show_change(view)
-            if bar := self.bars.get(view.folder):
+            if view.folder in self.bars:
+                bar = self.bars[view.folder]
                 bar.n = view.step
                 bar.set_postfix_str("" if view.top1 is None else f"val {view.top1:.2f} %")
         line = total_line(views, seconds)

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, read_write
 
-from common.checks import check_integer
+from common.checks import check_integer, refusal
 from runs.sweep.job import read_record
 from runs.sweep.names import name_job, parse
 
@@ -60,10 +60,7 @@ def check_search(config: DictConfig) -> None:
             "'optimizer.lr=tag(log,interval(1e-3,1))'."
         )
     if split_sizes(config.dataset)[1] == 0:
-        raise ValueError(
-            "dataset.val_size=0: expected at least 1. A search maximizes the accuracy on the "
-            "validation split."
-        )
+        raise refusal("dataset.val_size", 0, "at least 1: a search maximizes its accuracy")
     for key in ("n_trials", "n_jobs"):
         check_integer(f"hydra.sweeper.{key}", settings[key], 1)
 

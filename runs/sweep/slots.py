@@ -40,13 +40,15 @@ def prepare_joblib(config: DictConfig) -> None:
     joblib's default is a job for each core, also where jobs train on GPUs. Each process gets one
     job at a time: jobs that are done already would make joblib hand out the others in batches.
     """
+    from joblib import effective_n_jobs
+
     from engine.process.runtime import choose_device
 
     launcher, slots = config.hydra.launcher, list_slots(choose_device(config.device))
     os.environ[SLOTS] = ",".join(slots)
     with read_write(config.hydra):
-        if launcher.n_jobs == -1:
-            launcher.n_jobs = len(slots)
+        every = launcher.n_jobs == -1
+        launcher.n_jobs = len(slots) if every else effective_n_jobs(launcher.n_jobs)
         if launcher.batch_size == "auto":
             launcher.batch_size = "1"
 

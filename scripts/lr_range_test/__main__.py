@@ -61,24 +61,21 @@ class LossCurve:
         self.stopped: str | None = None
 
     def train_step(
-        self, step: int, rates: list[float], watch: Any, correct: Any, images: int, skipped: int
+        self, step: int, rates: list[float], loss: Any, correct: Any, images: int
     ) -> None:
-        """Take a step's values; `watch` is the loss and a number that tells of the gradient."""
-        loss, gradient = map(float, watch.numpy())
+        """Take a step's values, and fetch the loss."""
+        value = float(loss.item())
         where = f"stopped at step {step}, rate {rates[0]:.3g}"
-        if not np.isfinite([loss, gradient]).all():
-            self.stopped = f"{where}: the loss or its gradient is not finite"
+        if not np.isfinite(value):
+            self.stopped = f"{where}: the loss is not finite"
             return
         self.rates.append(rates[0])
-        self.losses.append(loss)
+        self.losses.append(value)
         self.smoothed = smooth(self.losses, self.settings.smoothing)
         seen = self.smoothed[self.settings.steps // 10 :]
         if seen and seen[-1] > self.settings.divergence * min(seen):
             times = self.settings.divergence
             self.stopped = f"{where}: smoothed loss above {times:g} times its lowest"
-
-    def flush(self) -> None:
-        """The trainer asks for it after a loss that is not finite: `stopped` says so."""
 
 
 def lr_range_test(config: DictConfig) -> None:

@@ -1,12 +1,12 @@
 """Published comparisons to repeat, with what to type and the figures to expect.
 
-    python -m scripts.recipes                        # all: figures, status
-    python -m scripts.recipes cutout swa_vgg16       # these: what to type for each arm
-    python -m scripts.recipes check multirun/SWEEP   # do these runs agree with the publication?
-    python -m scripts.recipes --write                # renew docs/recipes.md
+    python -m scripts.recipes                       # all: figures, status
+    python -m scripts.recipes cutout swa_vgg16      # what to type for each arm
+    python -m scripts.recipes check multirun/SWEEP  # do these runs agree?
+    python -m scripts.recipes --write               # renew docs/recipes.md
 
-A recipe is an experiment of conf/experiment/ with figures in scripts/recipes/recipes.yaml. An arm
-is one side of its comparison.
+A recipe is an experiment of conf/experiment/ with published figures in
+scripts/recipes/recipes.yaml. An arm is one side of its comparison.
 """
 
 import argparse

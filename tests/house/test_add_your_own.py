@@ -34,17 +34,8 @@ def lab(tmp_path_factory) -> Path:
     """A copy of the repository with the files that the page tells the reader to write."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(ROOT / "train.py", folder)
-    for package in (
-        "common",
-        "conf",
-        "data",
-        "engine",
-        "models",
-        "plots",
-        "runs",
-        "schedulers",
-        "scripts",
-    ):
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    for package in packages | {"conf", "scripts"}:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignore)
     for name, text in (FILES | {"mine/my_module.py": SAWTOOTH}).items():
@@ -54,26 +45,21 @@ def lab(tmp_path_factory) -> Path:
 
 
 def run_in(lab: Path, line: str) -> str:
-    """What a command line of the page prints; a training is made tiny."""
+    """The output of a command line of the page; a training is made tiny."""
     line = f"{line} {' '.join(TINY)}" if "train.py" in line else line
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    result = subprocess.run(
-        ["bash", "-c", line],
-        cwd=lab,
-        env=os.environ | {"PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    options = {"capture_output": True, "text": True, "timeout": 300}
+    environment = os.environ | {"PATH": path}
+    result = subprocess.run(["bash", "-c", line], cwd=lab, env=environment, **options)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_the_commands_of_the_example_run(lab, line):
-    told = run_in(lab, line)
+    output = run_in(lab, line)
     if "train.py" in line:
-        assert "learning rates as previewed: 20 of 20 steps" in told
+        assert "learning rates as previewed: 20 of 20 steps" in output
     if out := re.search(r"preview\.out=(\S+)", line):
         assert (lab / out[1]).stat().st_size > 1000
 

@@ -43,7 +43,7 @@ def test_images_of_the_right_size_pass_as_they_are():
     assert net.net.seen is images
 
 
-def test_the_gradient_reaches_the_first_layer_of_a_net():
+def test_the_gradient_reaches_the_first_layer_of_a_model():
     net = flowvision_net(7, "squeezenet1_1", image_size=64)
     logits = net(flow.ones(2, 3, 32, 32))
     assert logits.shape == (2, 7)
@@ -52,32 +52,35 @@ def test_the_gradient_reaches_the_first_layer_of_a_net():
 
 
 @pytest.mark.parametrize(
-    ("answer", "sentence"),
+    ("answer", "found"),
     [
-        (lambda n: flow.zeros(n, 6), r"makes \(6,\) numbers per image, not num_classes=5 logits"),
-        (lambda n: flow.zeros(n), r"makes \(\) numbers per image, not num_classes=5 logits"),
-        (lambda n: (flow.zeros(n, 5),) * 2, "makes a tuple per image, not num_classes=5 logits"),
+        (lambda n: flow.zeros(n, 6), "(6,)"),
+        (lambda n: flow.zeros(n), "()"),
+        (lambda n: (flow.zeros(n, 5),) * 2, "tuple"),
     ],
 )
-def test_other_outputs_are_refused(answer, sentence):
-    with pytest.raises(ValueError, match=f"name='probe': this net of flowvision {sentence}"):
+def test_other_outputs_are_refused(answer, found):
+    with pytest.raises(ValueError) as error:
         resized(answer)(flow.zeros(2, 3, 4, 4))
+    assert str(error.value) == (
+        f"name='probe': expected a model with 5 logits per image, not {found}."
+    )
 
 
-def test_what_googlenet_adds_to_its_logits_is_left_out():
+def test_auxiliary_outputs_of_googlenet_are_left_out():
     net = resized(lambda n: (flow.ones(n, 5), None, None), name="googlenet")
     assert net(flow.zeros(2, 3, 4, 4)).numpy().tolist() == [[1] * 5] * 2
 
 
-def test_a_net_for_another_size_is_refused_with_its_own_reason():
+def test_a_model_for_another_size_is_refused_with_its_reason():
     def refuse(n):
         raise AssertionError("Input image height (8) doesn't match model (224).")
 
     with pytest.raises(ValueError) as error:
         resized(refuse)(flow.zeros(2, 3, 4, 4))
     assert str(error.value) == (
-        "image_size=8: flowvision's probe refuses it: Input image height (8) doesn't match model "
-        "(224)."
+        "image_size=8: expected a size that flowvision's probe accepts. Input image height (8) "
+        "doesn't match model (224)."
     )
 
 
@@ -86,23 +89,23 @@ def test_a_net_for_another_size_is_refused_with_its_own_reason():
     [
         (
             {"name": "resnet5O"},
-            "name='resnet5O': flowvision has no such classifier; did you mean resnet50 or",
+            "name='resnet5O': expected a classifier of flowvision. Did you mean resnet50?",
         ),
-        ({"name": "???"}, "name='???': flowvision has no such classifier; it has 2"),
+        ({"name": "???"}, "name='???': expected a classifier of flowvision."),
         (
             {"name": "fasterrcnn_resnet50_fpn"},  # flowvision has it, as a detector
-            "name='fasterrcnn_resnet50_fpn': flowvision has no such classifier; did you mean",
+            "name='fasterrcnn_resnet50_fpn': expected a classifier of flowvision.",
         ),
-        ({"image_size": 7}, "image_size=7: flowvision's resnet18 takes 32 to 1024 pixels."),
-        ({"image_size": 1025}, "image_size=1025: flowvision's resnet18 takes 32 to 1024 pixels."),
-        ({"image_size": 64.0}, "image_size=64.0: flowvision's resnet18 takes 32 to 1024 pixels."),
+        ({"image_size": 31}, "image_size=31: expected an integer from 32 to 1024."),
+        ({"image_size": 1025}, "image_size=1025: expected an integer from 32 to 1024."),
+        ({"image_size": 64.0}, "image_size=64.0: expected an integer from 32 to 1024."),
         (
-            {"name": "dla34", "image_size": 128},
-            "image_size=128: flowvision's dla34 takes 224 to 1024 pixels.",
+            {"name": "dla34", "image_size": 223},
+            "image_size=223: expected an integer from 224 to 1024.",
         ),
         (
-            {"name": "inception_v3", "image_size": 32},
-            "image_size=32: flowvision's inception_v3 takes 75 to 1024 pixels.",
+            {"name": "inception_v3", "image_size": 74},
+            "image_size=74: expected an integer from 75 to 1024.",
         ),
         ({"num_classes": 0}, "num_classes=0: expected an integer of at least 1."),
     ],
@@ -128,7 +131,7 @@ def test_wrong_settings_are_refused_in_one_sentence(settings, sentence):
         ("swin_tiny_patch4_window7_224", 224),
     ],
 )
-def test_nets_of_many_families_train(name, image_size):
+def test_models_of_many_families_train(name, image_size):
     net = flowvision_net(10, name, image_size)
     pixels = np.random.default_rng(0).standard_normal((2, 3, 32, 32), np.float32)
     images = flow.tensor(pixels)  # of ones, norms would make zeros: no gradient comes through

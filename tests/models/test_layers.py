@@ -1,4 +1,4 @@
-"""The shared pieces: grouped convolutions against plain sums, biases, first weights, sentences."""
+"""The shared pieces: convolutions against plain sums, biases, first weights, refusals."""
 
 import math
 
@@ -7,7 +7,7 @@ import oneflow as flow
 import pytest
 from oneflow import nn
 
-from models import convnet, resnet, resnet9, vit, wide_resnet
+from models import convnet, resnet, resnet9, vit
 from models.layers import BiasedConv, conv, initialize_convs
 
 
@@ -102,17 +102,3 @@ def test_convolutions_start_with_the_variance_of_he_et_al(mode, groups, variance
 def test_an_impossible_number_of_classes_is_refused_in_one_sentence(build, num_classes):
     with pytest.raises(ValueError, match=r"^num_classes=.*: expected an integer of at least 1\.$"):
         build(num_classes)
-
-
-@pytest.mark.parametrize(
-    ("build", "sentence"),
-    [
-        (lambda: wide_resnet.wide_resnet(27, 10, 100), "depth=27: expected 6n + 4"),
-        (lambda: wide_resnet.wide_resnet(4, 10, 100), "depth=4: expected 6n + 4"),
-        (lambda: wide_resnet.wrn_16_8(100, dropout=1.0), "dropout=1.0: expected 0 <= dropout < 1"),
-    ],
-)
-def test_impossible_settings_are_refused_in_one_sentence(build, sentence):
-    with pytest.raises(ValueError) as error:
-        build()
-    assert str(error.value).startswith(sentence)

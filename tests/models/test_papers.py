@@ -1,18 +1,21 @@
-"""What each paper says of its blocks, seen on small ones."""
+"""Properties of the papers' blocks, on small ones."""
 
 import math
+from functools import partial
 
 import numpy as np
 import oneflow as flow
 import pytest
 from oneflow import nn
 
+from engine.process.runtime import follow_seed
 from models import (
     convmixer,
     densenet,
     googlenet,
     mobilenet_v2,
     preact_resnet,
+    resnet,
     resnet9,
     resnext,
     se_resnet,
@@ -26,6 +29,79 @@ from models import (
 def features(channels, size=4, n=2):
     rng = np.random.default_rng(0)
     return flow.tensor(rng.standard_normal((n, channels, size, size), np.float32))
+
+
+def test_option_a_subsamples_and_pads_with_zeros():
+    shortcut = resnet.build_shortcut(3, 5, 2, "A")
+    assert list(shortcut.parameters()) == []
+    inputs = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4) + 1
+    out = shortcut(flow.tensor(inputs)).numpy()
+    assert out.shape == (2, 5, 2, 2)
+    assert out[0, 0].tolist() == [[1, 3], [9, 11]]
+    assert np.array_equal(out[:, :3], inputs[:, :, ::2, ::2])
+    assert not out[:, 3:].any()
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_a_block_with_a_zero_residual_is_its_shortcut(shortcut):
+    block = resnet.basic(4, 8, stride=2, shortcut=shortcut).eval()
+    nn.init.zeros_(block.residual[-1].weight)
+    expected = np.maximum(block.shortcut(features(4)).numpy(), 0)
+    assert np.array_equal(block(features(4)).numpy(), expected)
+    assert type(resnet.build_shortcut(16, 16, 1, shortcut)) is nn.Identity
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "sentence"),
+    [
+        (resnet.resnet20, {"shortcut": "C"}, "shortcut='C': expected A or B."),
+        (convmixer.convmixer_256_8, {"kernel_size": 4}, "kernel_size=4: expected an odd number."),
+        (
+            convmixer.convmixer_256_8,
+            {"patch_size": 3},
+            "patch_size=3: expected 1, 2, 4, 8, 16 or 32.",
+        ),
+        (
+            convmixer.convmixer_256_8,
+            {"patch_size": 0},
+            "patch_size=0: expected 1, 2, 4, 8, 16 or 32.",
+        ),
+        (wide_resnet.wrn_16_8, {"dropout": 1.0}, "dropout=1.0: expected at least 0 and below 1."),
+        *(
+            (partial(wide_resnet.wide_resnet, depth, 1), {}, f"depth={depth}: expected 6n + 4")
+            for depth in (27, 4)
+        ),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_sentence(build, arguments, sentence):
+    with pytest.raises(ValueError) as error:
+        build(num_classes=10, **arguments)
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("build", "shapes"),
+    [
+        (resnet.resnet20, [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8)]),
+        (resnet.resnet18, [(64, 32, 32), (64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]),
+        (shufflenet_v2.shufflenet_v2_x1_0, [(24, 32, 32), (116, 16, 16), (232, 8, 8), (464, 4, 4)]),
+    ],
+)
+def test_stages_have_the_shapes_of_the_comments(build, shapes):
+    model = build(100).eval()
+    out = model.stem(features(3, 32, 1))
+    seen = [out.shape[1:]]
+    for stage in model.stages:
+        out = stage(out)
+        seen.append(out.shape[1:])
+    assert [tuple(shape) for shape in seen] == shapes
+
+
+def test_the_stride_of_a_bottleneck_is_at_its_3x3_convolution():
+    strides = [
+        m.stride[0] for m in resnet.bottleneck(8, 4, 2, "B").residual if hasattr(m, "stride")
+    ]
+    assert strides == [1, 2, 1]
 
 
 def test_a_preact_block_adds_to_features_that_nothing_has_touched():
@@ -60,11 +136,7 @@ def test_a_dense_layer_keeps_what_came_in_and_adds_behind():
 
 
 def test_an_inverted_residual_adds_only_where_the_shape_stays():
-    for in_channels, out_channels, stride, adds in (
-        (4, 4, 1, True),
-        (4, 4, 2, False),
-        (4, 6, 1, 0),
-    ):
+    for in_channels, out_channels, stride, adds in ((4, 4, 1, 1), (4, 4, 2, 0), (4, 6, 1, 0)):
         block = mobilenet_v2.InvertedResidual(in_channels, out_channels, stride, expansion=6)
         nn.init.zeros_(block.residual[-1].weight)
         out = block(features(in_channels)).numpy()
@@ -100,15 +172,15 @@ def test_a_scale_is_one_factor_per_channel_between_0_and_1():
     assert np.allclose(scale(features(32)).numpy(), features(32).numpy() / 2)  # sigmoid(0)
 
 
-@pytest.mark.parametrize("block", [se_resnet.SEBasicBlock, se_resnet.SEBottleneck])
+@pytest.mark.parametrize("block", [resnet.basic, resnet.bottleneck])
 def test_the_scale_ends_the_residual(block):
-    residual = block(32, 32, 1, "B").residual
+    residual = se_resnet.scaled(block, 32, 32, 1, "B").residual
     assert type(residual[-1]) is se_resnet.SqueezeExcitation
     assert type(residual[-2]) is nn.BatchNorm2d
 
 
 def test_a_resnext_block_has_groups_as_wide_as_its_name_says():
-    block = resnext.ResNeXtBlock(256, 128, 2, "B", cardinality=8, base_width=64)
+    block = resnext.grouped_bottleneck(256, 128, 2, "B", cardinality=8, base_width=64)
     grouped = block.residual[3]
     assert (grouped.groups, grouped.out_channels // grouped.groups) == (8, 128)  # stage 2: 2 * 64
     assert (block.out_channels, grouped.stride) == (512, (2, 2))
@@ -136,20 +208,6 @@ def test_a_mixer_layer_has_a_shortcut_around_the_positions_only():
     nn.init.zeros_(around.residual[2].weight)
     assert np.array_equal(around(features(4)).numpy(), features(4).numpy())
     assert layer(features(4)).shape == (2, 4, 4, 4)
-
-
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ({"kernel_size": 4}, "kernel_size=4: expected an odd number."),
-        ({"patch_size": 3}, "patch_size=3: expected 1, 2, 4, 8, 16 or 32."),
-        ({"patch_size": 0}, "patch_size=0: expected 1, 2, 4, 8, 16 or 32."),
-    ],
-)
-def test_what_a_mixer_cannot_be_is_refused(settings, sentence):
-    with pytest.raises(ValueError) as error:
-        convmixer.convmixer_256_8(10, **settings)
-    assert str(error.value) == sentence
 
 
 def test_attention_mixes_tokens_by_softmax():
@@ -182,20 +240,16 @@ def test_stochastic_depth_drops_whole_images_by_the_seed_and_only_in_training():
     assert np.array_equal(draw(0), residual.numpy())
 
 
-def test_the_trainer_sees_what_draws_numbers():
-    from engine.process.runtime import follow_seed
-
+def test_the_trainer_sees_layers_that_draw_numbers():
     assert follow_seed(vit.Layer(dropout=0.0, drop_path=0.1))
     assert follow_seed(wide_resnet.wide_resnet(10, 1, 10, dropout=0.3))
     assert not follow_seed(wide_resnet.wide_resnet(10, 1, 10))
 
 
-TINY_VGG = (1, 1, 1, 1, 1)
-
-
 @pytest.mark.parametrize(
     ("build", "name", "std"),
     [
+        (lambda: resnet.resnet20(10), "stages.2.0.residual.0.weight", math.sqrt(2 / (32 * 9))),
         (lambda: vgg.VGG((1, 1, 1, 1, 1), 10), "classifier.0.weight", 0.01),
         (lambda: vgg.VGG((1, 1, 1, 1, 1), 10), "stages.2.0.weight", math.sqrt(2 / (128 * 9))),
         (

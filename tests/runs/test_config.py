@@ -55,6 +55,7 @@ HOSTILE = {
     "a call": "a: !!python/object/apply:os.system ['touch boom']",
     "a path": "a: !!python/object/apply:pathlib.PosixPath ['/etc']",
     "a tag of our own": "a: !mine 3",
+    "an anchor": "a: &a [1]",
     "an alias": "a: &a [1]\nb: *a",
     "a billion laughs": "a: &a [x]\nb: &b [*a, *a]\nc: [*b, *b]",
     "a merge": "a: &a {x: 1}\nb: {<<: *a}",

@@ -22,8 +22,6 @@ GOOD = {
         "label_smoothing": 0.0,
         "decay_norm_and_bias": None,
         "keep_last": 2,
-        "on_nonfinite": "stop",
-        "max_skipped": 10,
         "graph": False,
         "amp": False,
     },
@@ -43,8 +41,6 @@ EDGES = {
     "trainer.ema_decay": ([None, 0.999], [0, 1, True]),
     "trainer.decay_norm_and_bias": ([None, True, False], ["yes", 1]),
     "trainer.keep_last": ([1], [0]),
-    "trainer.on_nonfinite": (["skip"], ["ignore"]),
-    "trainer.max_skipped": ([1], [0]),
     "trainer.graph": ([True], [None]),
     "trainer.amp": ([True], [1]),
     "optimizer.lr": ([1e-9], [0, NAN, INF, "abc", None]),
@@ -73,6 +69,10 @@ def with_value(key, value):
 RUN = Horizon(40, 10)
 
 
+EVERY = {"eval_every": "1ep", "log_every": 20, "checkpoint_every": "1ep"}
+EVERY |= {"swa_start": None, "swa_every": "1ep"}
+
+
 @pytest.mark.parametrize(
     ("changes", "steps"),
     [
@@ -84,10 +84,15 @@ RUN = Horizon(40, 10)
     ],
 )
 def test_durations_in_steps(changes, steps):
-    every = {"eval_every": "1ep", "log_every": 20, "checkpoint_every": "1ep"}
-    trainer = every | {"swa_start": None, "swa_every": "1ep"} | changes
-    config = OmegaConf.create({"trainer": trainer})
+    config = OmegaConf.create({"trainer": EVERY | changes})
     assert list(trainer_durations(config, RUN).values()) == steps
+
+
+@pytest.mark.parametrize(("key", "value"), [("eval_every", 0), ("swa_start", 41)])
+def test_durations_that_are_refused(key, value):
+    config = OmegaConf.create({"trainer": EVERY | {key: value}})
+    with pytest.raises(ValueError, match=f"^trainer.{key}={value}"):
+        trainer_durations(config, RUN)
 
 
 @pytest.mark.parametrize(("max_steps", "last"), [(None, 40), (39, 39), (41, 40)])

@@ -42,7 +42,7 @@ CUT_OFF = "no summary.json: it still runs, or was killed; 20 steps are recorded"
         (".hydra/config.yaml", "!!python/name:os.getcwd", "unreadable", "not the config"),
         (".hydra/config.yaml", None, "unreadable", "it has no .hydra/config.yaml"),
         (".hydra/config.yaml", "seed: [1]", "unreadable", r"seed='\[1\]': expected an integer."),
-        (".hydra/overrides.yaml", "&a [*a]", "unreadable", "overrides.yaml is damaged"),
+        (".hydra/overrides.yaml", "&a [*a]", "unreadable", "overrides.yaml is not the list of"),
     ],
 )  # fmt: skip
 def test_a_run_that_does_not_count_has_a_reason(tmp_path, file, content, status, reason):

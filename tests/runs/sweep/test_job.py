@@ -10,10 +10,9 @@ import time
 import pytest
 from omegaconf import OmegaConf
 
-from runs.folder import FolderLock
 from runs.overrides import expand_arguments
 from runs.sweep import job as sweep_job
-from runs.sweep.job import RECORD, STOP, find_job, read_record, run_job, train_job, wait_until_free
+from runs.sweep.job import STOP, find_job, read_record, run_job, train_job
 from runs.sweep.slots import SLOTS
 from tests.conftest import TINY, compose_config
 
@@ -70,21 +69,12 @@ def test_what_is_left_to_do(sweep, job_of, steps, status, state, step):
     assert (job.state, job.step) == (state, step)
 
 
-@pytest.mark.parametrize(
-    ("steps", "content", "sentence"),
-    [
-        ((10,), "epochs: [", "is not the config of a run"),
-        ((10,), None, "is not a run folder"),
-        ((), "epochs: [", None),  # its process was killed before it began
-    ],
-)
-def test_a_damaged_folder(sweep, job_of, steps, content, sentence):
-    leave(sweep / "job", content, steps)
-    if sentence is None:
-        assert find_job(job_of()).state == "new"
-    else:
-        with pytest.raises((ValueError, OSError), match=sentence):
-            find_job(job_of())
+def test_a_damaged_folder(sweep, job_of):
+    leave(sweep / "job", "epochs: [")  # its process was killed before it began
+    assert find_job(job_of()).state == "new"
+    leave(sweep / "job", steps=(10,))
+    with pytest.raises(ValueError, match="is not the config of a run"):
+        find_job(job_of())
 
 
 @pytest.mark.parametrize(
@@ -224,19 +214,6 @@ def test_a_job_that_meets_its_time_limit_saves_before_the_process_above_it_ends(
     finally:
         signal.signal(signal.SIGUSR2, former)
     assert (tmp_path / "saved").exists()
-
-
-def test_a_record_of_an_earlier_sweep_does_not_count(sweep):
-    (sweep / RECORD).write_text('{"state": "failed"}')
-    written = (sweep / RECORD).stat().st_mtime
-    assert read_record(sweep, since=written) == {"state": "failed"}
-    assert read_record(sweep, since=written + 1) == {}
-
-
-def test_a_folder_in_which_another_process_trains(sweep):
-    with FolderLock(sweep), pytest.raises(ValueError, match="Another process is training in"):
-        wait_until_free(sweep, sweep, seconds=0)
-    wait_until_free(sweep, sweep, seconds=0)
 
 
 def test_a_job_trains_and_returns_the_objective(sweep, job_of, stand_in, tmp_path):

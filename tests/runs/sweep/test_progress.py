@@ -8,14 +8,13 @@ from omegaconf import OmegaConf
 
 from runs.sweep.estimate import estimate_time, usual_pace
 from runs.sweep.job import RECORD, Job
-from runs.sweep.progress import View, read_views, total_line
+from runs.sweep.progress import Screen, View, read_views, total_line
 
 
 @pytest.mark.parametrize(
     ("runs", "pace"),  # runs: seconds per step, steps
     [
         ([(2, 10)], 2),
-        ([(2, 10), (1, 10), (9, 10)], 2),
         ([(2, 3), (2, 3), (0.1, 1000)], 0.1),  # two that were hardly more than a start
         ([(1, 10), (2, 10)], 1),
     ],
@@ -33,10 +32,10 @@ def job_of(step, state="new", folder=Path("x"), depth=1):
 @pytest.mark.parametrize(
     ("jobs", "at_once", "sentence"),
     [
-        ([job_of(0)] * 4, 2, "About 0:06:40 with 2 at a time, at 2 s per step as in 3 finished"),
-        ([job_of(0)], 8, "About 0:03:20 with 8 at a time"),  # one cannot be divided
-        ([job_of(40), job_of(100, "done")], 1, "About 0:02:00 with 1 at a time"),
-        ([job_of(0)] * 2, None, "About 0:06:40 in all, divided by as many jobs as"),
+        ([job_of(0)] * 4, 2, "About 06:40 with 2 at a time, at 2 s per step as in 3 finished"),
+        ([job_of(0)], 8, "About 03:20 with 8 at a time"),  # one cannot be divided
+        ([job_of(40), job_of(100, "done")], 1, "About 02:00 with 1 at a time"),
+        ([job_of(0)] * 2, None, "About 06:40 in all, divided by as many jobs as"),
         ([job_of(0, depth=9)], 1, "How long that takes is not known"),
         ([job_of(100, "done")], 1, "Nothing is left to do"),
     ],
@@ -57,21 +56,15 @@ def test_how_long_it_takes(tmp_path, monkeypatch, jobs, at_once, sentence):
 
 
 def test_the_line_of_all_jobs():
-    made = {  # step, first_step
-        "done": (100, 100),
-        "completed": (100, 0),
-        "failed": (50, 0),
-        "running": (50, 0),
-        "waiting": (0, 0),
-    }
+    states = ["done", "completed", "failed", "running", "waiting", "waiting"]
+    steps, first = (100, 100, 50, 50, 0, 0), (100, 0, 0, 0, 0, 0)
     views = [
-        View(Path("x"), state, step, 100, {"first_step": first})
-        for state, (step, first) in made.items()
+        View(Path("x"), state, step, 100, {"first_step": begun})
+        for state, step, begun in zip(states, steps, first, strict=True)
     ]
-    views.append(View(Path("x"), "waiting", 0, 100))
     # 200 steps in 100 s; the 250 of those that run and wait take 125
     assert total_line(views, 100) == (
-        "2 of 6 done (1 before), 1 failed, 1 running, 2 waiting, 0:02:05 left"
+        "2 of 6 done (1 before), 1 failed, 1 running, 2 waiting, 02:05 left"
     )
     assert total_line(views[4:], 100) == "0 of 2 done, 0 running, 2 waiting"
 
@@ -124,3 +117,17 @@ def test_why_a_job_failed(tmp_path, state, code, reason):
     view = View(tmp_path, state, record={"code": code, "log_bytes": 21})
     assert view.reason == reason
     assert view.tail() == [f"line {n}" for n in range(2, 7)]
+
+
+def test_a_file_gets_each_change_and_a_line_every_minute(capsys):
+    screen, before = Screen(), View(Path("b"), "done", 9, 9)
+    screen.show([View(Path("a"), "running"), before], 1)
+    screen.show([View(Path("a"), "running", 5), before], 2)
+    screen.show([View(Path("a"), "completed", 9, 9, top1=12.5), before], 60)
+    screen.close()
+    assert capsys.readouterr().out.splitlines() == [
+        "a: running",
+        "b: done before",
+        "a: done, val top-1 12.50 %",
+        "2 of 2 done (1 before), 0 running, 0 waiting",
+    ]
