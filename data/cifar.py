@@ -158,12 +158,7 @@ def build_cifar(
         test_size = layout.test_count
     check_integer("dataset.test_size", test_size, 1, layout.test_count)
     check_integer("dataset.split_seed", split_seed, 0)
-    folder = Path(str(root)).expanduser()  # no shell replaces the ~ of dataset.root="~/images"
-    if root in (None, "") or not folder.is_dir():
-        raise FileNotFoundError(str(refusal("dataset.root", root, "an existing folder")))
-    source = find_source(layout, folder) or _fetch(layout, folder, download, url)
-    arrays = _read_source(layout, folder, source)
-    train, test = (Split(arrays[f"{p}_images"], arrays[f"{p}_labels"]) for p in ("train", "test"))
+    train, test = _read_parts(layout, root, download, url)
     return Dataset(
         train=_take(train, val_size, train_size, split_seed),
         val=_take(train, 0, val_size, split_seed),
@@ -172,6 +167,17 @@ def build_cifar(
         mean=layout.mean,
         std=layout.std,
     )
+
+
+def _read_parts(layout: Layout, root: Any, download: bool, url: str | None) -> tuple[Split, Split]:
+    """Return the official training and test set."""
+    folder = Path(str(root)).expanduser()  # no shell replaces the ~ of dataset.root="~/images"
+    if root in (None, "") or not folder.is_dir():
+        raise FileNotFoundError(str(refusal("dataset.root", root, "an existing folder")))
+    source = find_source(layout, folder) or _fetch(layout, folder, download, url)
+    arrays = _read_source(layout, folder, source)
+    train, test = (Split(arrays[f"{p}_images"], arrays[f"{p}_labels"]) for p in ("train", "test"))
+    return train, test
 
 
 def find_source(layout: Layout, root: Path) -> Path | None:
