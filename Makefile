@@ -1,5 +1,5 @@
-# Every command sets up what it needs: a private uv in .tools/, Python 3.10 with the locked packages
-# in .venv/. Nothing outside this folder changes, except uv's own download cache.
+# Every command sets up what it needs: uv in .tools/, and Python 3.10 with the locked packages in
+# .venv/. Nothing outside this folder changes, except uv's download cache.
 
 .SHELLFLAGS := -eu -c
 .DELETE_ON_ERROR:
@@ -18,71 +18,70 @@ READY := .venv/.ready
 # `make` must not expand a ${...} that belongs to Hydra.
 args = $(value ARGS)
 
-help: ## say what there is to type
+help: ## list the commands
 	@echo 'Usage: make COMMAND [ARGS="..."]      make test ARGS="-k resume"'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' Makefile
 	@echo 'Settings: PY310=/path/to/python3.10 PYTHON=python3 LOGDIR=outputs PORT=8501'
 
-setup: $(READY) ## make the environment in .venv (the others do it too)
+setup: $(READY) ## make the environment in .venv (other commands do it too)
 	@echo 'Ready. Next: make train'
 
-doctor: ## say what is right on this machine, or what to type
+doctor: ## check this machine, with any Python
 	@python=$(BIN)/python; "$$python" -c '' 2>/dev/null || python='$(PYTHON)'; \
 	"$$python" -m scripts.doctor $(args)
 
-train: $(READY) ## train; without ARGS: the 3-minute experiment=quickstart
+train: $(READY) ## train; without ARGS the 3-minute experiment=quickstart
 	@$(BIN)/python train.py $(or $(args),experiment=quickstart)
 
-train-all-cores: $(READY) ## the same with one process per core (docs/distributed.md)
+train-all-cores: $(READY) ## train with one process per core (docs/distributed.md)
 	@OMP_NUM_THREADS=1 GLOG_minloglevel=3 $(BIN)/python -m oneflow.distributed.launch \
 	  --nproc_per_node "$$(nproc)" train.py $(or $(args),experiment=quickstart)
 
-test: $(READY) ## run the tests
-	@$(BIN)/python -m pytest -q $(args)
+test: $(READY) ## run the tests, on all cores
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(args)
 
-test-full: $(READY) ## run all tests, also those `test` samples (an hour)
-	@$(BIN)/python -m pytest -q -m 'full or not full' $(args)
+test-full: $(READY) ## run all tests, the long ones too (an hour)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'full or not full' $(args)
 
-test-gpu: $(READY) ## run the tests that need a GPU; ends with a table to paste
+test-gpu: $(READY) ## run the tests that need a GPU; prints a table at the end
 	@$(BIN)/python -m pytest -q tests/gpu $(args)
 
-benchmark: $(READY) ## measure what the harness costs (a quarter of an hour)
+benchmark: $(READY) ## measure what the harness costs (ten minutes)
 	@$(BIN)/python -m scripts.benchmark $(args)
 
-lint: $(READY) ## check style, types, the lock and the Dockerfile
+lint: $(READY) ## check style, types and the Dockerfile
 	@failed=; check() { name=$$1; shift; "$$@" || failed="$$failed, $$name"; }; \
 	check 'ruff check' $(BIN)/ruff check --quiet .; \
-	check 'ruff format (make format mends it)' $(BIN)/ruff format --quiet --check .; \
+	check 'ruff format (run make format)' $(BIN)/ruff format --quiet --check .; \
 	check mypy $(BIN)/python -m mypy --no-error-summary; \
-	check 'lock (make lock mends it)' $(BIN)/python -m scripts.check_lock; \
 	check hadolint $(BIN)/hadolint Dockerfile; \
 	test -z "$$failed" || { echo "lint failed:$${failed#,}" >&2; exit 1; }; \
 	echo 'lint: clean'
 
-format: $(READY) ## let ruff rewrite the code in the project's style
+format: $(READY) ## format the code with ruff
 	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .
 
-gallery: $(READY) ## draw every schedule to docs/schedules
-	@$(BIN)/python -m scripts.preview --gallery $(args)
+gallery: $(READY) ## draw every schedule into docs/schedules
+	@$(BIN)/python -m scripts.preview preview.gallery=true $(args)
 
-explorer: $(READY) ## open the page of schedules on 127.0.0.1:PORT
+explorer: $(READY) ## serve the page of schedules on 127.0.0.1:PORT
 	@$(BIN)/python -m scripts.explorer --port '$(PORT)' $(args)
 
-lock: .tools/.ready ## remake requirements.txt from pyproject.toml
+lock: .tools/.ready ## renew requirements.txt from pyproject.toml
 	@$(UV) pip compile --quiet pyproject.toml --all-extras --generate-hashes \
 	  --python-version 3.10 --build-constraints build-constraints.txt \
 	  --custom-compile-command 'make lock' --output-file requirements.txt $(args)
 
-tensorboard: $(READY) ## show the runs below LOGDIR on 127.0.0.1
+tensorboard: $(READY) ## show the runs in LOGDIR on 127.0.0.1
 	@test -d '$(LOGDIR)' || { echo 'There is no folder $(LOGDIR) yet: run make train first, or' \
 	  'name another with LOGDIR=multirun.' >&2; exit 1; }
 	@$(BIN)/python -W ignore -m tensorboard.main --logdir '$(LOGDIR)' --host 127.0.0.1 $(args)
 
-clean: ## remove .venv, .tools and caches; runs and data stay
+clean: ## remove .venv, .tools and caches; keep runs and data
 	@rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps below are written last, so an interrupted set-up is begun again by the next command.
+# The files .ready are made last, so the next command repeats an interrupted set-up.
 
 .tools/.ready: requirements-uv.txt
 	@test "$$(uname -sm)" = 'Linux x86_64' || { echo 'OneFlow 0.9.0 exists for Linux on x86-64' \

@@ -1,5 +1,7 @@
 """Files: written in one move, locked by one process, folders that can be written."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os

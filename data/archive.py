@@ -1,124 +1,253 @@
-"""Read the few files of a data set out of a tar.gz or a folder; nothing is unpacked to disk."""
+"""Read a data set's files without trusting them, and keep what they hold in a cache.
+
+Nothing is unpacked to disk, nothing is called that a file names, and a file made to exhaust memory
+or time is refused. The cache is an uncompressed .npz, so that only the first start reads and checks
+the files. Whatever is wrong with it, they are read again.
+"""
 
 import gzip
 import hashlib
+import io
+import logging
+import os
+import pickle
+import pickletools
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
-# The official archives unpack to at most 186 MB. A file that goes on beyond this is no CIFAR, and a
-# few kilobytes of gzip can go on for ever.
+import numpy as np
+
+from common.files import is_writable, replacing
+
+log = logging.getLogger(__name__)
+
+# The official archives unpack to at most 186 MB. A few kilobytes of gzip can unpack for ever.
 MAX_BYTES = 512 * 2**20
+MAX_MEMBERS = 1000  # the official ones have 5 to 9
+MAX_INSTRUCTIONS = 1_000_000  # the largest official pickle has 200,362
+MAX_TUPLES = 1000  # it has 6; hashing a tuple of tuples of ... crashes Python
+
+# The instructions of the official pickles (protocol 2 of Python 2), and their near relatives.
+_INSTRUCTIONS = """
+PROTO STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINSTRING SHORT_BINSTRING EMPTY_LIST
+APPEND APPENDS EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 TUPLE EMPTY_DICT SETITEM SETITEMS BINPUT LONG_BINPUT
+BINGET LONG_BINGET GLOBAL REDUCE BUILD
+"""
+_NAMES = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
 
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-# Notes on the member that follows: times, owners, a name of more than 100 bytes. CIFAR needs none.
-_NOTES = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
+# Notes on the member that follows, as its times or a long name: passed over, CIFAR needs none.
+_NOTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_NOTES += (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
-def read_members(path: Path, folder: str, names: Iterable[str]) -> dict[str, bytes]:
-    """Return the contents of the files `names`, which lie in `folder` inside the tar.gz `path`.
+def read_files(
+    source: Path, folder: str, names: Iterable[str], limit: int = MAX_BYTES
+) -> dict[str, bytes]:
+    """Return the contents of the files `names` of a data set.
 
-    The archive is read once, front to back, and to its very end, because gzip's checksum stands
-    there. Other ordinary files in it are passed over.
+    Args:
+        source: a tar.gz, or the folder that holds the files.
+        folder: where the files lie inside the tar.gz.
+        names: the files that are wanted; other ordinary files in the tar.gz are passed over.
+        limit: bytes that the tar.gz may unpack to, or that each file may have.
 
     Raises:
-        ValueError: the archive is damaged or too large, a file is missing or in it twice, or it
-            holds anything that a data set has no use for: a link, a device, a name with `..`, an
-            absolute name.
+        ValueError: the archive is damaged, a file is too large, is missing or comes twice, or the
+            archive holds a link, a device, a name with `..` or an absolute name.
+        OSError: a file cannot be read.
     """
+    if source.is_dir():
+        return {name: _read(open, source / name, limit, f"its file {name} has") for name in names}
     wanted = {str(PurePosixPath(folder, name)): name for name in names}
     found: dict[str, bytes] = {}
     try:
-        with gzip.open(path) as unzipped:
-            stream = _Limited(unzipped)
-            for name, content in _walk(stream):
-                if name in found:
-                    raise ValueError(f"it holds {name!r} twice")
-                if name in wanted:
-                    found[name] = content
-            while stream.read(2**20):
-                pass
+        for name, content in _walk(_read(gzip.open, source, limit, "it unpacks to")):
+            if name in found:
+                raise ValueError(f"it holds {name!r} twice")
+            if name in wanted:
+                found[name] = content
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
         raise ValueError(f"it is damaged or cut short ({error})") from error
-    missing = sorted(wanted.keys() - found.keys())
-    if missing:
+    if missing := sorted(wanted.keys() - found.keys()):
         raise ValueError(f"it does not hold {missing[0]}")
     return {wanted[name]: content for name, content in found.items()}
 
 
-def read_folder(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Return the contents of the files `names` in `folder`.
-
-    Raises:
-        ValueError: a file is larger than any of CIFAR.
-        OSError: a file cannot be read.
-    """
-    contents = {}
-    for name in names:
-        if (folder / name).stat().st_size > MAX_BYTES:
-            raise ValueError(f"its file {name} is larger than {MAX_BYTES} bytes")
-        contents[name] = (folder / name).read_bytes()
-    return contents
-
-
 def hash_file(path: Path) -> str:
     """Return the md5 of a file, in hexadecimal: the checksum that is published for CIFAR."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def _walk(stream: "_Limited") -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the files in a tar stream.
+def _read(opens: Callable[..., Any], path: Path, limit: int, subject: str) -> bytes:
+    with opens(path, "rb") as file:
+        content: bytes = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{subject} more than {limit} bytes")
+    return content
 
-    The blocks are walked here, because `tarfile`'s own walk believes what it reads: a sparse file
-    of no bytes becomes gigabytes, notes on notes recurse without end, a note of digits takes
-    minutes. Only its reader of a single header is used.
+
+def _walk(tar: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the files in a tar.
+
+    Of `tarfile` only the reader of a single header is used, because its walk trusts the archive: a
+    sparse file of no bytes becomes gigabytes, notes on notes recurse, a note of digits takes
+    minutes.
     """
-    while (block := stream.read(tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
-        member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        name = None if member.type in _NOTES else _check_member(member)
-        if member.isdir():
-            continue  # its size, if it has one, counts nothing that follows
-        content = stream.read(member.size)
-        padding = stream.read(-member.size % tarfile.BLOCKSIZE)
-        if (len(content) + len(padding)) % tarfile.BLOCKSIZE or len(content) < member.size:
+    place = 0
+    for _ in range(MAX_MEMBERS):
+        header = tar[place : place + tarfile.BLOCKSIZE]
+        if header == bytes(tarfile.BLOCKSIZE):
+            return
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        begin = place + tarfile.BLOCKSIZE
+        size = 0 if member.isdir() else member.size
+        place = begin + size + -size % tarfile.BLOCKSIZE
+        if size < 0 or place > len(tar):
             raise EOFError(f"{member.name!r:.120} ends early")
-        if name is not None:
-            yield name, content
+        if member.type not in _NOTES:
+            _check_member(member)
+            if not member.isdir():
+                yield str(PurePosixPath(member.name)), tar[begin : begin + size]
+    raise ValueError(f"it has more than {MAX_MEMBERS} members")
 
 
-def _check_member(member: tarfile.TarInfo) -> str:
+def _check_member(member: tarfile.TarInfo) -> None:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"it holds the name {member.name!r:.120}, which leads outside its folder")
     if not (member.type in _FILES or member.isdir()):
         raise ValueError(f"it holds {member.name!r:.120}, which is a link or a device, not a file")
-    return str(path)
 
 
-class _Limited:
-    """A stream that ends in an error after MAX_BYTES, however far the compressed file goes on."""
+class _Parts:
+    """What a pickle gives to one of the three numpy names; it keeps that and calls nothing.
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream = stream
-        self.left = MAX_BYTES
+    numpy's classes will not do: a pickle can set the flags of a real dtype so that the bytes of an
+    array count as pointers.
+    """
 
-    def read(self, size: int) -> bytes:
-        if size < 0:
-            raise ValueError(f"it holds a file of {size} bytes")
-        content = self.stream.read(min(size, self.left + 1))
-        self.left -= len(content)
-        if self.left < 0:
-            raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
-        return content
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type[_Parts]:
+        if (module, name) not in _NAMES:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}"[:200])
+        return _Parts
+
+
+def read_pickle(content: bytes, limit: int = MAX_INSTRUCTIONS) -> dict[str, Any]:
+    """Return the dict that a CIFAR pickle holds: lists, numbers, bytes and read-only uint8 arrays.
+
+    Args:
+        content: the whole pickle, protocol 2.
+        limit: instructions that it may have.
+
+    Raises:
+        ValueError: the pickle is damaged or asks for anything else. Nothing that it names has been
+            imported or called.
+
+    >>> read_pickle(pickle.dumps({b"labels": print}, protocol=2))
+    Traceback (most recent call last):
+    ValueError: not a plain CIFAR pickle: instruction BINUNICODE is not allowed
+    """
+    try:
+        _check_instructions(content, limit)
+        # encoding="bytes" leaves Python 2's strings as bytes: the pixels are one of them.
+        loaded = _Unpickler(io.BytesIO(content), fix_imports=False, encoding="bytes").load()
+        if not isinstance(loaded, dict):
+            raise ValueError("no dict in it")
+        return {
+            key.decode("latin1"): _to_array(value) if isinstance(value, _Parts) else value
+            for key, value in loaded.items()
+        }
+    except Exception as error:  # hostile bytes fail in any way they like; all mean the same
+        raise ValueError(f"not a plain CIFAR pickle: {error!s:.200}") from error
+
+
+def _check_instructions(content: bytes, limit: int) -> None:
+    """Refuse a pickle whose instructions are not CIFAR's, or too many, before any is followed."""
+    allowed, tuples = set(_INSTRUCTIONS.split()), 0
+    for count, (instruction, argument, _) in enumerate(pickletools.genops(content)):
+        if instruction.name not in allowed:
+            raise ValueError(f"instruction {instruction.name} is not allowed")
+        # The reader makes a table as long as the largest number of a LONG_BINPUT.
+        largest = argument if instruction.name == "LONG_BINPUT" else count
+        tuples += "TUPLE" in instruction.name
+        if largest >= limit or tuples > MAX_TUPLES:
+            raise ValueError("it has more instructions than a file of CIFAR")
+
+
+def _to_array(parts: _Parts) -> np.ndarray:
+    """Return the array of numpy's state (version, shape, type, Fortran order, bytes)."""
+    _, shape, kind, fortran, content = parts.state
+    if not isinstance(kind, _Parts) or kind.arguments[:1] != (b"u1",) or fortran:
+        raise ValueError("an array that is not of unsigned bytes in C order")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def find_cache(root: Path, name: str) -> Path | None:
+    """Return where the decoded form of the data in `root` belongs: there, or in the user's cache.
+
+    The user's cache folder ($XDG_CACHE_HOME, else ~/.cache) serves where `root` is read-only. None
+    if that is read-only too.
+    """
+    if is_writable(root):
+        return root / f"{name}-decoded.npz"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(home) / "oneflow-lr-lab"
+    place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
+    return folder / f"{name}-decoded-{place}.npz" if is_writable(folder) else None
+
+
+def write_fingerprint(files: Iterable[Path]) -> str:
+    """Return a text that changes when one of the files does: name, size, time of change."""
+    stats = [(file.name, file.stat()) for file in files]
+    return "1 " + " ".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
+
+
+def read_cache(
+    path: Path | None,
+    fingerprint: str,
+    keys: Iterable[str],
+    check: Callable[[dict[str, np.ndarray]], None],
+) -> dict[str, np.ndarray] | None:
+    """Return the arrays named in `keys`, or None if there is no sound cache with this fingerprint.
+
+    `check` is called with the arrays and raises an error where they are not what they should be.
+    """
+    if path is None or not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as cache:
+            # `write_cache` does not compress, and a few compressed kilobytes can grow without end.
+            if any(entry.compress_type for entry in cache.zip.infolist()):
+                raise ValueError("it is compressed")
+            if str(cache["fingerprint"]) != fingerprint:
+                return None
+            arrays = {key: cache[key] for key in keys}
+        check(arrays)
+        return arrays
+    except Exception as error:  # a damaged zip file fails in a dozen ways; all mean the same
+        log.warning("The decoded cache %s is damaged and is built again (%s).", path, error)
+        return None
+
+
+def write_cache(path: Path | None, fingerprint: str, arrays: dict[str, np.ndarray]) -> None:
+    """Write the arrays to an .npz file, if there is a place for it."""
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                np.savez(file, fingerprint=np.array(fingerprint), **arrays)
+    except OSError as error:  # a full disk must not stop a run that has its data already
+        log.warning("The decoded cache %s was not written (%s).", path, error)

@@ -1,38 +1,45 @@
-"""The `dataset.augment` node, and the random numbers of a batch's augmentation.
+"""The `augment` node, and the random numbers of a batch's augmentation.
 
-What is drawn is kept apart from what is done with it: `draw_augment` draws for a whole batch, in
-numpy and from (seed, epoch, step) alone; `data.pixels` and `data.device` apply rows of it to the
-images, in numpy and in OneFlow. So a rank that trains on a part of a batch, and a GPU that augments
-by itself, see the images that one process on a CPU would see.
+What is drawn is kept apart from what is done with it: `draw_augment` draws for a whole batch, from
+(seed, epoch, step) alone, and `data.images` applies rows of that to some of the images. So a rank
+that trains on a part of a batch sees the images that one process would see.
+
+A box is (top, bottom, left, right): lines top to bottom - 1, columns left to right - 1. Cutout
+(DeVries & Taylor 2017, arXiv:1708.04552): a square whose middle is any pixel, so that a part of it
+may lie outside. Random Erasing (Zhong et al. 2017, arXiv:1708.04896): with a probability, a
+rectangle of 2 to 40 % of the area and of an aspect from 0.3 to 1 / 0.3, all of it inside.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from data.boxes import draw_cutout, draw_erasing
-from data.mixing import draw_mix
+from common.checks import is_integer, is_number, refusal, suggest
 from data.policies import MAGNITUDES, POLICIES, draw_operations
 
 # Keeps the random numbers of the augmentation apart from those of the order: (seed, epoch) and
 # (seed, epoch, step) would otherwise agree at step 0, for trailing zeros seed the same generator.
 # One stream for each kind, so that crops and flips are the same with cutout and without.
-_CROP_AND_FLIP = 0x617567
-_POLICY = 0x706F6C
-_CUTOUT = 0x637574
-_ERASING = 0x657261
-_MIX = 0x6D6978
+STREAMS = {
+    "crop and flip": 0x617567,
+    "policy": 0x706F6C,
+    "cutout": 0x637574,
+    "erasing": 0x657261,
+    "mix": 0x6D6978,
+}
+# Of Random Erasing. Its authors draw up to 100 times until a rectangle fits; one in 20 does not.
+_AREA = (0.02, 0.4)
+_ASPECT = (0.3, 1 / 0.3)
+_ATTEMPTS = 10
 
 Draws = dict[str, np.ndarray]  # by kind; the first axis of each array is the images of the batch
-MIXED = ("partner", "share", "box")  # the draws that are about two images
 
 
 @dataclass(frozen=True)
 class Augment:
-    """The `dataset.augment` node; None leaves a kind out.
+    """The `augment` node; None leaves a kind out.
 
     Attributes:
         crop_padding: pixels of zeros on each side before the random crop; 0: no crop.
@@ -64,42 +71,34 @@ class Augment:
         return self.mixup is not None or self.cutmix is not None
 
 
-def _is_integer(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+_Accepted = tuple[Callable[[Any], bool], str]
 
 
-def _is_number(value: Any, low: float, high: float) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    return number and low < value <= high
+def _integer(low: int, high: int) -> _Accepted:
+    return lambda value: is_integer(value, low, high), f"an integer from {low} to {high}"
 
 
-# What a key accepts besides its default: null for all but the first two. A key that the config of
-# an older run does not have is null too, which is why a kind is left out by null and not by 0.
-_ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "crop_padding": (lambda v: _is_integer(v, 0, 32), "an integer from 0 to 32"),
-    "flip": (lambda v: isinstance(v, bool), "true or false"),
-    "policy": (lambda v: v in POLICIES, f"null, {', '.join(POLICIES[:-1])} or {POLICIES[-1]}"),
-    "randaugment_n": (lambda v: _is_integer(v, 1, 14), "null or an integer from 1 to 14"),
-    "randaugment_m": (
-        lambda v: _is_integer(v, 0, MAGNITUDES),
-        f"null or an integer from 0 to {MAGNITUDES}",
-    ),
-    "cutout": (lambda v: _is_integer(v, 1, 64), "null or an integer from 1 to 64"),
-    "random_erasing": (lambda v: _is_number(v, 0, 1), "null or a number above 0, up to 1"),
-    "mixup": (lambda v: _is_number(v, 0, 100), "null or a number above 0, up to 100"),
-    "cutmix": (lambda v: _is_number(v, 0, 100), "null or a number above 0, up to 100"),
-    "cutmix_prob": (lambda v: _is_number(v, 0, 1), "null or a number above 0, up to 1"),
-}
-# Keys that say nothing without another one.
-_BELONGS = {
-    "randaugment_n": ("policy", "randaugment"),
-    "randaugment_m": ("policy", "randaugment"),
-    "cutmix_prob": ("cutmix", None),
+def _number(high: int) -> _Accepted:
+    return lambda value: is_number(value) and 0 < value <= high, f"a number above 0, up to {high}"
+
+
+# What a key accepts; all but the first two accept null too, which leaves a kind out.
+_ACCEPTED: dict[str, _Accepted] = {
+    "crop_padding": _integer(0, 32),
+    "flip": (lambda value: isinstance(value, bool), "true or false"),
+    "policy": (lambda value: value in POLICIES, f"{', '.join(POLICIES[:-1])} or {POLICIES[-1]}"),
+    "randaugment_n": _integer(1, 14),
+    "randaugment_m": _integer(0, MAGNITUDES),
+    "cutout": _integer(1, 64),
+    "random_erasing": _number(1),
+    "mixup": _number(100),
+    "cutmix": _number(100),
+    "cutmix_prob": _number(1),
 }
 
 
 def read_augment(node: Mapping[str, Any] | None) -> Augment:
-    """Check the `dataset.augment` node; None means that images stay as they are.
+    """Check the `augment` node; None means that images stay as they are.
 
     Raises:
         ValueError: an unknown key or a value that is not accepted.
@@ -110,67 +109,98 @@ def read_augment(node: Mapping[str, Any] | None) -> Augment:
     values = dict(node or {})
     for key, value in values.items():
         if key not in _ACCEPTED:
-            raise ValueError(f"dataset.augment.{key} is unknown: it has {', '.join(_ACCEPTED)}")
+            known = f"one of the keys {', '.join(_ACCEPTED)}"
+            raise ValueError(f"{refusal(f'augment.{key}', value, known)}{suggest(key, _ACCEPTED)}")
         accepts, accepted = _ACCEPTED[key]
-        if not (accepts(value) or (value is None and accepted.startswith("null"))):
-            raise ValueError(f"dataset.augment.{key}={value} is not accepted: give {accepted}")
+        optional = key not in ("crop_padding", "flip")
+        if not (accepts(value) or (optional and value is None)):
+            raise refusal(f"augment.{key}", value, "null or " * optional + accepted)
     augment = Augment(**values)
-    for key, (other, wanted) in _BELONGS.items():
-        found = getattr(augment, other)
-        if getattr(augment, key) is not None and (found is None or wanted not in (None, found)):
-            needs = f"{other}={wanted}" if wanted else other
-            raise ValueError(
-                f"dataset.augment.{key}={values[key]} is of no use without dataset.augment.{needs}"
-            )
+    without = {"cutmix_prob": "cutmix"} if augment.cutmix is None else {}
+    if augment.policy != "randaugment":
+        without |= dict.fromkeys(("randaugment_n", "randaugment_m"), "policy=randaugment")
+    for key, other in without.items():
+        if values.get(key) is not None:
+            expected = f"null, for it has no effect without augment.{other}"
+            raise refusal(f"augment.{key}", values[key], expected)
     return augment
 
 
+def open_stream(kind: str, where: tuple[int, int, int]) -> np.random.Generator:
+    """Return the random numbers of one of STREAMS at (seed, epoch, step)."""
+    return np.random.default_rng([*where, STREAMS[kind]])
+
+
 def draw_augment(
-    augment: Augment, shape: tuple[int, int, int], seed: int, epoch: int, step: int
+    augment: Augment, shape: tuple[int, int, int], where: tuple[int, int, int]
 ) -> Draws:
     """Draw the numbers for all images of a batch; what is not wanted is not in the result.
 
     Args:
-        augment: what is wanted.
+        augment: what is wanted; mixup and CutMix are drawn by `data.mixing`.
         shape: (n, H, W): images in the batch, and their size.
-        seed: of the run.
-        epoch: counted from 0.
-        step: of the epoch, counted from 0.
+        where: seed of the run, epoch, step of the epoch; the last two counted from 0.
 
     Returns:
         `crop` (n, 2): image i becomes the crop of its padded self at (down, right), each from 0 to
         2 crop_padding, so that crop_padding is "not moved". `flip` (n,): whether it is mirrored.
         `operations` and `strengths` (n, k) as `draw_operations` has them, `cutout` and `erasing`
-        (n, 4) boxes, and MIXED as `draw_mix` has them.
+        (n, 4) boxes.
     """
-
-    def stream(number: int) -> np.random.Generator:
-        return np.random.default_rng([seed, epoch, step, number])
-
     n = shape[0]
     draws: Draws = {}
-    if augment.crop_padding or augment.flip:
-        rng = stream(_CROP_AND_FLIP)
-        if augment.crop_padding:
-            draws["crop"] = rng.integers(0, 2 * augment.crop_padding + 1, size=(2, n)).T
-        if augment.flip:
-            draws["flip"] = rng.random(n) < 0.5
+    rng = open_stream("crop and flip", where)
+    if augment.crop_padding:
+        draws["crop"] = rng.integers(0, 2 * augment.crop_padding + 1, size=(2, n)).T
+    if augment.flip:
+        draws["flip"] = rng.random(n) < 0.5
     if augment.policy:
         count = augment.randaugment_n or 2
         magnitude = 14 if augment.randaugment_m is None else augment.randaugment_m
-        draws["operations"], draws["strengths"] = draw_operations(
-            augment.policy, n, stream(_POLICY), count, magnitude
-        )
-    if augment.cutout:
-        draws["cutout"] = draw_cutout(augment.cutout, *shape, stream(_CUTOUT))
+        rng = open_stream("policy", where)
+        drawn = draw_operations(augment.policy, n, rng, count, magnitude)
+        draws["operations"], draws["strengths"] = drawn
+    if side := augment.cutout:
+        middles = draw_middles(*shape, open_stream("cutout", where))
+        draws["cutout"] = cut_boxes(middles, side // 2, side - side // 2, *shape[1:])
     if augment.random_erasing:
-        draws["erasing"] = draw_erasing(augment.random_erasing, *shape, stream(_ERASING))
-    if augment.mixes:
-        cutmix_prob = augment.cutmix_prob or 0.5
-        draws |= draw_mix(augment.mixup, augment.cutmix, cutmix_prob, shape, stream(_MIX))
+        draws["erasing"] = draw_erasing(
+            augment.random_erasing, *shape, open_stream("erasing", where)
+        )
     return draws
 
 
-def take_rows(draws: Draws, rows: slice | np.ndarray) -> Draws:
-    """Return the draws of some images of the batch."""
-    return {name: array[rows] for name, array in draws.items()}
+def draw_middles(n: int, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n pixels: (n, 2), row and column."""
+    return rng.integers(0, (height, width), size=(n, 2))
+
+
+def cut_boxes(middles: np.ndarray, before: int, after: int, height: int, width: int) -> np.ndarray:
+    """Return boxes (n, 4) from `before` pixels ahead of the middles to `after` behind, cut to fit.
+
+    >>> cut_boxes(np.array([[0, 31], [9, 9]]), 2, 2, height=32, width=32)
+    array([[ 0,  2, 29, 32],
+           [ 7, 11,  7, 11]])
+    """
+    first = np.maximum(middles - before, 0)
+    last = np.minimum(middles + after, (height, width))
+    return np.stack([first, last], axis=2).reshape(-1, 4)
+
+
+def draw_erasing(
+    probability: float, n: int, height: int, width: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw a rectangle in each of n images, with a probability: boxes (n, 4), else all zeros."""
+    chosen = rng.random(n) < probability
+    area = rng.uniform(*_AREA, size=(n, _ATTEMPTS)) * (height * width)
+    aspect = rng.uniform(*_ASPECT, size=(n, _ATTEMPTS))
+    heights = np.round(np.sqrt(area * aspect)).astype(int)
+    widths = np.round(np.sqrt(area / aspect)).astype(int)
+    fits = (heights < height) & (widths < width)
+    first = (np.arange(n), fits.argmax(axis=1))
+    chosen &= fits[first]
+    high, wide = heights[first], widths[first]
+    top, left = rng.random((2, n))
+    top = (top * (height - high + 1)).astype(int)
+    left = (left * (width - wide + 1)).astype(int)
+    return np.where(chosen[:, None], np.stack([top, top + high, left, left + wide], axis=1), 0)

@@ -1,7 +1,8 @@
 """CIFAR-100 and CIFAR-10 (Krizhevsky 2009, "Learning multiple layers of features...").
 
 60,000 color photographs of 32 x 32 pixels: 50,000 to train on and 10,000 to test on. Read from the
-official archives or folders in `dataset.root`, checked, and kept decoded for the next start.
+official python archive or its unpacked folder in `dataset.root`, checked, and kept decoded for the
+next start.
 """
 
 import logging
@@ -12,29 +13,118 @@ from typing import Any
 
 import numpy as np
 
-from data.archive import hash_file, read_folder, read_members
-from data.cache import find_cache, read_cache, write_cache, write_fingerprint
-from data.cifar_layouts import CIFAR10, CIFAR100, Form, Layout
-from data.dataset import Dataset, Split
-from data.disk import is_writable
-from data.pickles import read_plain_pickle
-from data.split import check_count, check_sizes, draw_stratified
+from common.checks import check_integer, refusal, show
+from common.files import is_writable
+from data.archive import (
+    find_cache,
+    hash_file,
+    read_cache,
+    read_files,
+    read_pickle,
+    write_cache,
+    write_fingerprint,
+)
+from data.dataset import Dataset, Split, check_sizes, draw_stratified
 
 log = logging.getLogger(__name__)
 
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "md5")  # of the cache
 
-def build_cifar100(**options: Any) -> Dataset:
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set: its official files, and what must hold of them.
+
+    Attributes:
+        name: for people; `key` is for file names.
+        md5: published checksum of `archive`, which holds `folder`.
+        train: names of the files that make up the training set, in order; `test` likewise.
+        meta: name of the file that lists the classes, under `names_key`.
+        label_key: key of the labels in the other files.
+        mean: of each channel over the 50,000 training images, pixels scaled to [0, 1].
+        std: over all pixels of all training images (not the mean of the images' own deviations,
+            which is often copied in its place and is smaller).
+    """
+
+    name: str
+    key: str
+    archive: str
+    md5: str
+    folder: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    meta: str
+    label_key: str
+    names_key: str
+    class_names: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    train_count: int = 50_000
+    test_count: int = 10_000
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of all files that are read."""
+        return (*self.train, *self.test, self.meta)
+
+
+_CIFAR100_CLASSES = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
+camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile
+cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp
+lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree
+orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum
+rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider
+squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train
+trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+_CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
+
+CIFAR100 = Layout(
+    name="CIFAR-100",
+    key="cifar100",
+    archive="cifar-100-python.tar.gz",
+    md5="eb9058c3a382ffc7106e4002c42a8d85",
+    folder="cifar-100-python",
+    train=("train",),
+    test=("test",),
+    meta="meta",
+    label_key="fine_labels",
+    names_key="fine_label_names",
+    class_names=tuple(_CIFAR100_CLASSES.split()),
+    mean=(0.50707516, 0.48654887, 0.44091784),
+    std=(0.26733429, 0.25643846, 0.27615047),
+)
+CIFAR10 = Layout(
+    name="CIFAR-10",
+    key="cifar10",
+    archive="cifar-10-python.tar.gz",
+    md5="c58f30108f718f92721af3b95e74349a",
+    folder="cifar-10-batches-py",
+    train=tuple(f"data_batch_{i}" for i in range(1, 6)),
+    test=("test_batch",),
+    meta="batches.meta",
+    label_key="labels",
+    names_key="label_names",
+    class_names=tuple(_CIFAR10_CLASSES.split()),
+    mean=(0.49139968, 0.48215841, 0.44653091),
+    std=(0.24703223, 0.24348513, 0.26158784),
+)
+
+
+def build_cifar100(num_classes: int = 100, **options: Any) -> Dataset:
     """Build CIFAR-100: 100 classes, 500 training and 100 test images of each. See `build_cifar`."""
-    return build_cifar(CIFAR100, **options)
+    return build_cifar(CIFAR100, num_classes, **options)
 
 
-def build_cifar10(**options: Any) -> Dataset:
+def build_cifar10(num_classes: int = 10, **options: Any) -> Dataset:
     """Build CIFAR-10: 10 classes, 5,000 training and 1,000 test images each. See `build_cifar`."""
-    return build_cifar(CIFAR10, **options)
+    return build_cifar(CIFAR10, num_classes, **options)
 
 
 def build_cifar(
     layout: Layout,
+    num_classes: int,
     root: str,
     download: bool = True,
     train_size: int | None = None,
@@ -47,7 +137,8 @@ def build_cifar(
 
     Args:
         layout: which CIFAR.
-        root: the folder that holds one of the official archives or unpacked folders, or is one.
+        num_classes: its number of classes; the model has as many outputs.
+        root: the folder that holds the official archive or the unpacked folder, or is the latter.
         download: fetch the archive where `root` has none.
         train_size: images to train on, of what `val_size` leaves; None: all of it.
         val_size: images held out of the official training set.
@@ -60,18 +151,19 @@ def build_cifar(
         FileNotFoundError: `root` does not exist, or holds no data and `download` is off.
         OSError: the download failed.
     """
+    if num_classes != len(layout.class_names):
+        raise refusal("dataset.num_classes", num_classes, str(len(layout.class_names)))
     train_size, val_size = check_sizes(train_size, val_size, layout.train_count)
     if test_size is None:
         test_size = layout.test_count
-    check_count("dataset.test_size", test_size, 1, layout.test_count)
-    check_count("dataset.split_seed", split_seed, 0, None)
+    check_integer("dataset.test_size", test_size, 1, layout.test_count)
+    check_integer("dataset.split_seed", split_seed, 0)
     folder = Path(str(root)).expanduser()  # no shell replaces the ~ of dataset.root="~/images"
     if root in (None, "") or not folder.is_dir():
-        shown = "null" if root is None else root
-        raise FileNotFoundError(f"dataset.root={shown} is not a folder: name an existing one")
+        raise FileNotFoundError(str(refusal("dataset.root", root, "an existing folder")))
     source = find_source(layout, folder) or _fetch(layout, folder, download, url)
     arrays = _read_source(layout, folder, source)
-    train, test = (Split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in PARTS)
+    train, test = (Split(arrays[f"{p}_images"], arrays[f"{p}_labels"]) for p in ("train", "test"))
     return Dataset(
         train=_take(train, val_size, train_size, split_seed),
         val=_take(train, 0, val_size, split_seed),
@@ -82,133 +174,94 @@ def build_cifar(
     )
 
 
-PARTS = ("train", "test")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One archive or folder in `dataset.root`, and what its files look like."""
-
-    path: Path
-    form: Form
-
-    @property
-    def files(self) -> list[Path]:
-        """The files on disk whose change means other data."""
-        return [self.path] if self.path.is_file() else [self.path / n for n in self.form.names]
-
-
-def find_source(layout: Layout, root: Path) -> Source | None:
-    """Return the first of: python archive, python folder, binary archive, binary folder.
+def find_source(layout: Layout, root: Path) -> Path | None:
+    """Return the archive in `root`, or else the unpacked folder, which may be `root` itself.
 
     An archive comes before the folder that was unpacked from it, because it carries a checksum.
     """
-    for form in (layout.python, layout.binary):
-        if (root / form.archive).is_file():
-            return Source(root / form.archive, form)
-        for folder in (root / form.folder, root):
-            if all((folder / name).is_file() for name in form.names):
-                return Source(folder, form)
+    if (root / layout.archive).is_file():
+        return root / layout.archive
+    for folder in (root / layout.folder, root):
+        if all((folder / name).is_file() for name in layout.files):
+            return folder
     return None
 
 
-def _fetch(layout: Layout, root: Path, download: bool, url: str | None) -> Source:
-    """Download the python archive, or say in one sentence what to do instead."""
-    form = layout.python
-    url = url or form.url
+def _fetch(layout: Layout, root: Path, download: bool, url: str | None) -> Path:
+    """Download the archive, or explain what to do instead."""
+    url = url or f"https://www.cs.toronto.edu/~kriz/{layout.archive}"
+    key = f"dataset.root={show(str(root))}: expected {layout.name} in it"
     what_to_do = (
-        f"put {form.archive} from {url} into {root.resolve()}, "
-        "or use the built-in images with dataset=synthetic"
+        f"Put {layout.archive} from {url} into {root.resolve()}, "
+        "or use the built-in images with dataset=synthetic."
     )
     if not isinstance(download, bool):
-        raise ValueError(f"dataset.download={download} is not accepted: give true or false")
+        raise refusal("dataset.download", download, "true or false")
     if not download:
-        raise FileNotFoundError(f"dataset.root={root} holds no {layout.name}: {what_to_do}")
+        raise FileNotFoundError(f"{key}. {what_to_do}")
     if not is_writable(root):
-        raise OSError(f"dataset.root={root} holds no {layout.name} and is read-only: {what_to_do}")
+        raise OSError(f"{key}, for the folder is read-only. {what_to_do}")
     # Imported here because it takes a while, and a run that has its data does not need it.
     from data.download import download_archive
 
     try:
-        download_archive(url, root / form.archive, form.md5)
+        download_archive(url, root / layout.archive, layout.md5)
     except OSError as error:
-        sentence = f"{layout.name} could not be downloaded to dataset.root={root} ({error})"
-        raise OSError(f"{sentence}: {what_to_do}") from error
-    return Source(root / form.archive, form)
+        raise OSError(f"{key}, and the download failed ({error}). {what_to_do}") from error
+    return root / layout.archive
 
 
-def _read_source(layout: Layout, root: Path, source: Source) -> dict[str, np.ndarray]:
-    """Return images and labels of both parts, from the cache if it has them.
+def _read_source(layout: Layout, root: Path, source: Path) -> dict[str, np.ndarray]:
+    """Return images and labels of both parts, from the decoded cache if it has them.
 
     Images are (N, 3, 32, 32) uint8, labels (N,) int64.
     """
-    fingerprint = write_fingerprint(source.files)
+    files = [source] if source.is_file() else [source / name for name in layout.files]
+    fingerprint = write_fingerprint(files)
     cache = find_cache(root, layout.key)
-    keys = [f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")]
-    arrays = read_cache(cache, fingerprint, [*keys, "md5"], partial(_check_cached, layout))
+    arrays = read_cache(cache, fingerprint, _ARRAYS, partial(_check_arrays, layout))
     if arrays is None:
         try:
             arrays = _decode_source(layout, source)
         except (ValueError, OSError, MemoryError) as error:
             raise ValueError(
-                f"{source.path} cannot be used as {layout.name}: {error}; put a sound copy in its "
-                "place, or move it away and let dataset.download=true fetch one"
+                f"{source} cannot be used as {layout.name}: {error}. Put a sound copy in its "
+                "place, or move it away and let dataset.download=true fetch one."
             ) from error
         write_cache(cache, fingerprint, arrays)
-    md5 = str(arrays.pop("md5"))
-    if source.path.is_file() and md5 != source.form.md5:
-        log.info(
-            "%s is not the official file (md5 %s, not %s); its contents passed all checks.",
-            source.path,
-            md5,
-            source.form.md5,
-        )
+    md5 = str(arrays["md5"])
+    if source.is_file() and md5 != layout.md5:
+        sentence = "%s is not the official file (md5 %s, not %s); its contents passed all checks."
+        log.info(sentence, source, md5, layout.md5)
     return arrays
 
 
-def _check_cached(layout: Layout, arrays: dict[str, np.ndarray]) -> None:
-    """Raise ValueError where the arrays could not come from `_decode_source`."""
-    for part, count in (("train", layout.train_count), ("test", layout.test_count)):
-        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-        # The cache's checksums are compared at the end of an array, which a smaller shape would
-        # not reach; and OneFlow trains on other types and labels without a word, or aborts.
-        if images.shape != (count, 3, 32, 32) or labels.shape != (count,):
-            raise ValueError("an array of another shape")
-        if images.dtype != np.uint8 or labels.dtype != np.int64:
-            raise ValueError("an array of another type")
-        _check_part(layout, part, count, images, labels)
-
-
-def _decode_source(layout: Layout, source: Source) -> dict[str, np.ndarray]:
-    form, path = source.form, source.path
-    is_archive = path.is_file()
-    if is_archive:
-        contents = read_members(path, form.folder, form.names)
-    else:
-        contents = read_folder(path, form.names)
-    decode = _decode_pickle if form is layout.python else _decode_binary
-    _check_names(layout, form, contents.pop(form.class_names))
-    arrays = {"md5": np.array(hash_file(path) if is_archive else "")}
-    for part, names, count in (
-        ("train", form.train, layout.train_count),
-        ("test", form.test, layout.test_count),
-    ):
-        pieces = [decode(layout, name, contents.pop(name)) for name in names]
-        images, labels = (
-            np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*pieces, strict=True)
+def _decode_source(layout: Layout, source: Path) -> dict[str, np.ndarray]:
+    """Read and check the official files: images and labels of both parts, and the md5."""
+    contents = read_files(source, layout.folder, layout.files)
+    files = {}
+    for name in layout.files:
+        try:
+            files[name] = read_pickle(contents.pop(name))
+        except ValueError as error:
+            raise ValueError(f"its file {name} is {error}") from error
+    classes = [name.encode() for name in layout.class_names]
+    if files[layout.meta].get(layout.names_key) != classes:
+        raise ValueError(
+            f"its file {layout.meta} does not hold the {len(classes)} class names of "
+            f"{layout.name} in their order"
         )
-        _check_part(layout, part, count, images, labels)
-        arrays[f"{part}_images"] = images.reshape(-1, 3, 32, 32)
-        arrays[f"{part}_labels"] = labels
+    arrays = {"md5": np.array(hash_file(source) if source.is_file() else "")}
+    for part, names in (("train", layout.train), ("test", layout.test)):
+        batches = [_check_batch(layout, name, files.pop(name)) for name in names]
+        images, labels = (np.concatenate(pieces) for pieces in zip(*batches, strict=True))
+        arrays |= {f"{part}_images": images.reshape(-1, 3, 32, 32), f"{part}_labels": labels}
+    _check_arrays(layout, arrays)
     return arrays
 
 
-def _decode_pickle(layout: Layout, name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N, 3072) pixels and (N,) labels of one pickle."""
-    try:
-        batch = read_plain_pickle(content)
-    except ValueError as error:
-        raise ValueError(f"its file {name} is {error}") from error
+def _check_batch(layout: Layout, name: str, batch: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, 3072) pixels and (N,) labels of one file."""
     images, labels = batch.get("data"), batch.get(layout.label_key)
     if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != 3072:
         raise ValueError(f"its file {name} has no array 'data' of 3072 bytes in each row")
@@ -217,44 +270,23 @@ def _decode_pickle(layout: Layout, name: str, content: bytes) -> tuple[np.ndarra
     return images, np.array(labels, np.int64)
 
 
-def _decode_binary(layout: Layout, name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N, 3072) pixels and (N,) labels; a row is label bytes, class last, then pixels."""
-    row = layout.label_bytes + 3072
-    if len(content) % row:
-        raise ValueError(f"its file {name} has {len(content)} bytes, not a multiple of {row}")
-    rows = np.frombuffer(content, np.uint8).reshape(-1, row)
-    labels = rows[:, layout.label_bytes - 1].astype(np.int64)
-    return np.ascontiguousarray(rows[:, layout.label_bytes :]), labels
-
-
-def _check_part(
-    layout: Layout, part: str, count: int, images: np.ndarray, labels: np.ndarray
-) -> None:
-    if len(images) != count or len(labels) != count:
-        raise ValueError(
-            f"its {part} part has {len(images)} images and {len(labels)} labels, not {count}"
-        )
+def _check_arrays(layout: Layout, arrays: dict[str, np.ndarray]) -> None:
+    """Refuse other types, shapes and labels: OneFlow trains on them without a word, or aborts."""
     classes = len(layout.class_names)
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(wrong):
-        raise ValueError(
-            f"its {part} part gives image {wrong[0]} the label {labels[wrong[0]]}, "
-            f"and labels go from 0 to {classes - 1}"
-        )
-
-
-def _check_names(layout: Layout, form: Form, content: bytes) -> None:
-    if form is layout.python:
-        names = read_plain_pickle(content).get(layout.names_key)
-        lines = names if isinstance(names, list) else []
-    else:
-        lines = content.strip().splitlines()
-    found = tuple(n.decode("latin1") if isinstance(n, bytes) else n for n in lines)
-    if found != layout.class_names:
-        raise ValueError(
-            f"its file {form.class_names} does not hold the {len(layout.class_names)} class names "
-            f"of {layout.name} in their order"
-        )
+    for part, count in (("train", layout.train_count), ("test", layout.test_count)):
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        if images.dtype != np.uint8 or labels.dtype != np.int64:
+            raise ValueError(f"its {part} part has another type")
+        if images.shape != (count, 3, 32, 32) or labels.shape != (count,):
+            raise ValueError(
+                f"its {part} part has {len(images)} images and {len(labels)} labels, not {count}"
+            )
+        wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+        if len(wrong):
+            raise ValueError(
+                f"its {part} part gives image {wrong[0]} the label {labels[wrong[0]]}, "
+                f"and labels go from 0 to {classes - 1}"
+            )
 
 
 def _take(split: Split, start: int, size: int, seed: int) -> Split:

@@ -8,7 +8,7 @@ import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from data.split import check_sizes
+from common.checks import check_integer, is_integer, refusal
 
 
 @dataclass(frozen=True)
@@ -65,32 +65,79 @@ def split_sizes(node: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def build_dataset(node: Mapping[str, Any]) -> Dataset:
-    """Build the data set that a `dataset` node describes.
-
-    The node's `augment` belongs to the loader and its `num_classes` to the model; everything else
-    is an argument of the `_target_`.
+    """Instantiate a `dataset` node, with the builder's error instead of Hydra's around it.
 
     Raises:
         ValueError: a value that does not fit, or a file that is not what it should be.
         FileNotFoundError: `dataset.root` does not exist, or the data is not in it.
         OSError: the download failed.
     """
-    options = {key: value for key, value in node.items() if key not in ("augment", "num_classes")}
     try:
-        dataset: Dataset = instantiate(options)
+        dataset: Dataset = instantiate(node)
     except InstantiationException as error:
-        # Hydra wraps what went wrong in lines about itself; our sentences say it alone.
         cause = error.__cause__
         if isinstance(cause, ValueError | OSError):
             raise cause from None
         if isinstance(cause, TypeError) and "keyword argument" in str(cause):
             raise ValueError(f"a key of dataset is not one of its keys: {cause}") from error
         raise
-    classes = len(dataset.class_names)
-    # A model with another number of outputs would train on garbage: OneFlow checks no label.
-    if node.get("num_classes", classes) != classes:
-        raise ValueError(
-            f"dataset.num_classes={node['num_classes']} does not fit this data set, "
-            f"which has {classes} classes"
-        )
     return dataset
+
+
+def check_sizes(train_size: Any, val_size: Any, available: int | None) -> tuple[int, int]:
+    """Return (train images, validation images).
+
+    Args:
+        train_size: how many images train; None: all that the validation split leaves.
+        val_size: how many are held out; 0: none, and nothing is validated.
+        available: images that there are to divide; None: as many as asked for.
+
+    Raises:
+        ValueError: a size is no count, or the two together are more than there are.
+
+    >>> check_sizes(None, 5_000, available=50_000)
+    (45000, 5000)
+    """
+    if available is None:
+        train_size = check_integer("dataset.train_size", train_size, 1)
+        return train_size, check_integer("dataset.val_size", val_size, 0)
+    left = available - check_integer("dataset.val_size", val_size, 0, available - 1)
+    if train_size is not None and not is_integer(train_size, 1, left):
+        expected = f"null or an integer from 1 to {left}, of {available} images without the "
+        raise refusal("dataset.train_size", train_size, f"{expected}dataset.val_size={val_size}")
+    return left if train_size is None else train_size, val_size
+
+
+def order_stratified(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return all row numbers in an order whose every stretch is even over the classes.
+
+    Each class is shuffled, then the classes take turns: first one image of every class, then a
+    second of every class, and so on, in a fixed random order of the classes. In any stretch of L
+    rows each of C equally large classes therefore has floor(L / C) or one more. The first
+    `val_size` rows are the validation split and the next `train_size` train; so the validation
+    images do not depend on `train_size`, and a small training set is a part of every larger one.
+
+    Args:
+        labels: (N,) classes.
+        seed: fixes the order; independent of the seed of a run.
+
+    >>> labels = np.array([0, 0, 0, 1, 1, 1])
+    >>> [np.bincount(labels[order_stratified(labels, 0)[:k]], minlength=2).max() for k in (2, 3, 4)]
+    [1, 2, 2]
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.bincount(labels)
+    # turn: 0 for the first image of its class, 1 for the second, ...
+    turn = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    place = rng.permutation(len(counts))[labels[by_class]]
+    return by_class[np.lexsort((place, turn))]
+
+
+def draw_stratified(labels: np.ndarray, start: int, size: int, seed: int) -> np.ndarray:
+    """Return rows `start` to `start + size` of `order_stratified`, in rising order.
+
+    Rising, because that reads the images from front to back; the loader shuffles them anyway.
+    """
+    return np.sort(order_stratified(labels, seed)[start : start + size])

@@ -1,6 +1,5 @@
 """Fetch an archive once, whole and checked, however often the connection breaks."""
 
-import fcntl
 import logging
 import os
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
+from common.files import lock
 from data.archive import hash_file
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ def download_archive(
         pause: seconds to wait after the first failure; doubled after each further one.
 
     Raises:
-        OSError: it failed; the text says why, and is meant to stand in a sentence.
+        OSError: it failed; the text gives the reason, and is meant to stand in a sentence.
     """
     part = path.with_name(path.name + ".part")
-    with _lock(path):
+    with _locked(path):
         if path.exists():
             return
         log.info("Downloading %s to %s.", url, path)
@@ -51,27 +51,29 @@ def download_archive(
                 reason = _explain(error, url, timeout)
                 if not _may_pass(error):
                     break
-                log.warning("Download of %s: %s.", path.name, reason)
-                continue
-            if (got := hash_file(part)) == md5:
-                os.replace(part, path)
-                return
-            part.unlink()  # a continued part that does not fit the rest: the next attempt is whole
-            reason = f"the file from {url} has md5 {got}, not {md5}"
+            else:
+                if (got := hash_file(part)) == md5:
+                    os.replace(part, path)
+                    return
+                part.unlink()  # a continued part may not fit the rest: the next attempt is whole
+                reason = f"the file from {url} has md5 {got}, not {md5}"
             log.warning("Download of %s: %s.", path.name, reason)
     raise OSError(reason)
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     """Hold the lock file beside `path`; the system releases it when a process ends or is killed."""
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("Waiting for another process that downloads %s.", path.name)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    beside = path.with_name(f".{path.name}.lock")
+    try:
+        held = lock(beside)
+    except BlockingIOError:
+        log.info("Waiting for another process that downloads %s.", path.name)
+        held = lock(beside, wait=True)
+    try:
         yield
+    finally:
+        os.close(held)
 
 
 def _fetch(url: str, part: Path, timeout: float) -> None:
@@ -83,7 +85,7 @@ def _fetch(url: str, part: Path, timeout: float) -> None:
         url, headers=headers, stream=True, timeout=(min(10, timeout), timeout)
     ) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # all of it is here, or too much: the checksum tells
+            return  # all of it is here, or too much: the checksum will show
         response.raise_for_status()
         start = f"bytes {have}-"
         continued = response.status_code == requests.codes.partial_content

@@ -6,98 +6,81 @@ of a share 1 - s of the area before the border of the image cuts it; y as above,
 is left of x_i. As in the authors' codes there is one s, one box and one permutation j for a batch.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from data.boxes import cut_boxes, draw_middles
+from data.augment import Augment, cut_boxes, draw_middles, open_stream
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How the images of a batch are mixed.
+
+    Attributes:
+        partner: (n,) place of the other image in the batch.
+        share: of the image itself.
+        box: with CutMix the (top, bottom, left, right) that is the other image's.
+    """
+
+    partner: np.ndarray
+    share: np.float32
+    box: tuple[int, int, int, int] | None = None
 
 
 def draw_mix(
-    mixup: float | None,
-    cutmix: float | None,
-    cutmix_prob: float,
-    shape: tuple[int, int, int],
-    rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """Draw with what and how much each image of a batch is mixed.
+    augment: Augment, shape: tuple[int, int, int], where: tuple[int, int, int]
+) -> Mix | None:
+    """Draw with what and how much each image of a batch is mixed, or None: this batch is not.
+
+    With both kinds, `cutmix_prob` of the batches have CutMix and the others mixup.
 
     Args:
-        mixup: alpha, or None: no mixup.
-        cutmix: alpha, or None: no CutMix.
-        cutmix_prob: of a batch to have CutMix; the others have mixup, if that is wanted.
-        shape: (n, H, W) of the batch.
-        rng: where the numbers come from.
-
-    Returns:
-        `partner` (n,): place of the other image in the batch; `share` (n,) float32: of the image
-        itself; with CutMix `box` (n, 4). Nothing, if this batch is not mixed.
+        augment: what is wanted.
+        shape: (n, H, W) of the batch, H = W.
+        where: seed of the run, epoch, step of the epoch.
     """
     n, height, width = shape
-    cuts = cutmix is not None and rng.random() < cutmix_prob
-    alpha = cutmix if cuts else mixup
+    rng = open_stream("mix", where)
+    cuts = augment.cutmix is not None and rng.random() < (augment.cutmix_prob or 0.5)
+    alpha = augment.cutmix if cuts else augment.mixup
     if alpha is None:
-        return {}
+        return None
     share = rng.beta(alpha, alpha)
-    draws = {"partner": rng.permutation(n)}
-    if cuts:
-        assert height == width
-        half = int(height * np.sqrt(1 - share)) // 2
-        box = cut_boxes(draw_middles(1, height, width, rng), half, half, height, width)
-        top, bottom, left, right = box[0].tolist()
-        share = 1 - (bottom - top) * (right - left) / (height * width)
-        draws["box"] = np.repeat(box, n, axis=0)
-    return draws | {"share": np.full(n, share, np.float32)}
+    partner = rng.permutation(n)
+    if not cuts:
+        return Mix(partner, np.float32(share))
+    half = int(height * np.sqrt(1 - share)) // 2
+    box = cut_boxes(draw_middles(1, height, width, rng), half, half, height, width)
+    top, bottom, left, right = box[0].tolist()
+    share = 1 - (bottom - top) * (right - left) / (height * width)
+    return Mix(partner, np.float32(share), (top, bottom, left, right))
 
 
-def pair_up(wanted: np.ndarray, partner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the places in the batch that are needed, and where in them each pair lies.
-
-    Args:
-        wanted: (m,) places of the images to be mixed, rising.
-        partner: (m,) places of the images that they are mixed with.
-
-    >>> pair_up(np.array([4, 5]), np.array([1, 4]))
-    (array([1, 4, 5]), array([1, 2]), array([0, 1]))
-    """
-    needed, both = np.unique(np.concatenate([wanted, partner]), return_inverse=True)
-    own, other = np.split(both, 2)
-    return needed, own, other
+def mix_images(images: np.ndarray, others: np.ndarray, mix: Mix) -> np.ndarray:
+    """Return the images (m, 3, H, W) float32 mixed with the others; both may be overwritten."""
+    if mix.box is not None:
+        top, bottom, left, right = mix.box
+        images[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
+        return images
+    images *= mix.share
+    others *= np.float32(1) - mix.share
+    images += others
+    return images
 
 
-def mix_images(images: np.ndarray, mixed: dict[str, np.ndarray]) -> np.ndarray:
-    """Return m mixed images of k (k, 3, H, W) float32, which may be overwritten.
-
-    Args:
-        images: single ones.
-        mixed: `own` and `other` (m,), which of them; `share` and `box` as `draw_mix` has them.
-    """
-    others = images[mixed["other"]]
-    own = images if len(mixed["own"]) == len(images) else images[mixed["own"]]
-    if "box" not in mixed:
-        share = mixed["share"].reshape(-1, 1, 1, 1)
-        own *= share
-        others *= 1 - share
-        own += others
-        return own
-    for image, other, (top, bottom, left, right) in zip(
-        own, others, mixed["box"].tolist(), strict=True
-    ):
-        image[:, top:bottom, left:right] = other[:, top:bottom, left:right]
-    return own
-
-
-def mix_labels(labels: np.ndarray, draws: dict[str, np.ndarray], classes: int) -> np.ndarray:
+def mix_labels(labels: np.ndarray, mix: Mix | None, classes: int) -> np.ndarray:
     """Return the labels (n,) of a whole batch as shares of the classes (n, classes), float32.
 
-    Each row is 1 in sum; without draws that is the 1 of a single class.
+    Each row is 1 in sum; without a mix that is the 1 of a single class.
 
-    >>> draws = {"partner": np.array([1, 0]), "share": np.full(2, 0.75, np.float32)}
-    >>> mix_labels(np.array([2, 0]), draws, classes=3)
+    >>> mix = Mix(partner=np.array([1, 0]), share=np.float32(0.75))
+    >>> mix_labels(np.array([2, 0]), mix, classes=3)
     array([[0.25, 0.  , 0.75],
            [0.75, 0.  , 0.25]], dtype=float32)
     """
     targets, rows = np.zeros((len(labels), classes), np.float32), np.arange(len(labels))
-    share = draws.get("share", np.ones(len(labels), np.float32))
-    targets[rows, labels] = share
-    if "partner" in draws:
-        targets[rows, labels[draws["partner"]]] += 1 - share
+    targets[rows, labels] = 1 if mix is None else mix.share
+    if mix is not None:
+        targets[rows, labels[mix.partner]] += np.float32(1) - mix.share
     return targets

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from common.checks import check_integer, refusal
 from data.dataset import Dataset, Split
-from data.split import check_count
 
 _SIDE = 32
 # Images are drawn by the chunk, each from its own random stream, so that image i of a split is the
@@ -58,7 +58,11 @@ _CLASS_NAMES = tuple(
 
 
 def build_synthetic(
-    train_size: int = 45_000, val_size: int = 5_000, test_size: int = 10_000, data_seed: int = 0
+    train_size: int = 45_000,
+    val_size: int = 5_000,
+    test_size: int = 10_000,
+    data_seed: int = 0,
+    num_classes: int = 100,
 ) -> Dataset:
     """Draw the built-in data set.
 
@@ -69,14 +73,17 @@ def build_synthetic(
         val_size: images to validate on.
         test_size: images to test on.
         data_seed: another one gives other images of the same classes.
+        num_classes: 100; the model has as many outputs.
 
     Raises:
         ValueError: a size that is no count, or a negative seed.
     """
+    if num_classes != len(_CLASS_NAMES):
+        raise refusal("dataset.num_classes", num_classes, str(len(_CLASS_NAMES)))
     sizes = {"train_size": train_size, "val_size": val_size, "test_size": test_size}
     for key, size in sizes.items():
-        check_count(f"dataset.{key}", size, 0 if key == "val_size" else 1, None)
-    check_count("dataset.data_seed", data_seed, 0, None)
+        check_integer(f"dataset.{key}", size, 0 if key == "val_size" else 1)
+    check_integer("dataset.data_seed", data_seed, 0)
     splits = [_draw_split(data_seed, stream, size) for stream, size in enumerate(sizes.values())]
     return Dataset(*splits, class_names=_CLASS_NAMES, mean=_MEAN, std=_STD)
 

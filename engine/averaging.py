@@ -9,17 +9,15 @@ With n the number of weights w taken so far, both are one recursion that starts 
 
 EMA is the exponential moving average, after Polyak and Juditsky 1992, "Acceleration of Stochastic
 Approximation by Averaging": weights that are k steps old count d**k. Its share is 1 - d in the long
-run; before that it is what makes the d**k taken so far add up to 1, so that neither the initial
-weights nor zeros are in the mean, and no length of a warm-up has to be chosen. It is the bias
-correction of Adam (arXiv 1412.6980, section 3). SWA is Izmailov et al. 2018, "Averaging Weights
-Leads to Wider Optima and Better Generalization", arXiv 1803.05407: a plain mean, whose batch
-normalization needs statistics of its own (section 3.2, `estimate_statistics`).
-
-A step that was left out (`on_nonfinite=skip`) counts with the weights it left: those before it.
+run; before that it makes the d**k so far add up to 1, so that neither the initial weights nor zeros
+are in the mean: the bias correction of Adam (arXiv 1412.6980, section 3). SWA is Izmailov et al.
+2018, "Averaging Weights Leads to Wider Optima and Better Generalization", arXiv 1803.05407: a plain
+mean, for which batch normalization needs new statistics (section 3.2, `estimate_statistics`).
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import oneflow as flow
@@ -32,40 +30,28 @@ Batches = Callable[[], Iterable[Batch]]
 Metrics = dict[str, float]
 
 
+@dataclass(eq=False, repr=False)
 class Average:
-    """One running mean of the weights.
+    """One running mean of the weights."""
 
-    Args:
-        name: `ema` or `swa`, as in `val/ema_top1`.
-        share: of the n-th weights in the mean that they are the last of.
-        due: whether the weights after so many steps are taken.
-        own_statistics: whether batch normalization gets statistics of the mean's own; otherwise
-            its running ones are averaged as the weights are.
-    """
+    name: str  # `ema` or `swa`, as in `val/ema_top1`
+    model: nn.Module  # whose weights are averaged
+    share: Callable[[int], float]  # maps n to the share of the n-th weights in the mean of n
+    is_due: Callable[[int], bool]  # whether the weights after so many steps are taken
+    # Makes training batches for batch-norm statistics; None: the running ones are averaged too.
+    batches: Batches | None = None
+    count: int = 0  # weights taken
+    estimated: int = 0  # how many there were when the statistics were estimated
+    tensors: dict[str, flow.Tensor] = field(default_factory=dict)  # as in the model's state
 
-    def __init__(
-        self,
-        name: str,
-        share: Callable[[int], float],
-        due: Callable[[int], bool],
-        own_statistics: bool,
-    ) -> None:
-        self.name = name
-        self.share = share
-        self.due = due
-        self.own_statistics = own_statistics
-        self.count = 0  # weights taken
-        self.estimated = 0  # how many there were when the statistics were estimated
-        self.tensors: dict[str, flow.Tensor] = {}  # as in the model's state
-
-    def take(self, model: nn.Module, step: int) -> None:
+    def take(self, step: int) -> None:
         """Take the weights after `step` steps into the mean, if they are due."""
-        if not self.due(step):
+        if not self.is_due(step):
             return
         self.count += 1
         share = self.share(self.count)
         with flow.no_grad():
-            for name, tensor in model.state_dict().items():
+            for name, tensor in self.model.state_dict().items():
                 if self.count == 1:
                     self.tensors[name] = tensor.detach().clone()
                 elif tensor.is_floating_point():
@@ -74,92 +60,63 @@ class Average:
                     self.tensors[name].copy_(tensor)
 
     @contextlib.contextmanager
-    def in_place(self, model: nn.Module) -> Iterator[None]:
-        """Within it the model has the mean's weights; afterwards its own, bit for bit."""
-        state = model.state_dict()
-        own = {name: tensor.detach().clone() for name, tensor in state.items()}
+    def in_model(self) -> Iterator[None]:
+        """Give the model the mean's weights within the block; afterwards its former ones again."""
+        state = self.model.state_dict()
+        former = {name: tensor.detach().clone() for name, tensor in state.items()}
         with flow.no_grad():
             try:
                 copy(self.tensors, state)
                 yield
             finally:
-                copy(own, state)
+                copy(former, state)
 
-    def estimate(self, model: nn.Module, batches: Batches, poll: Callable[[], None]) -> None:
-        """Give the mean statistics of its own, from training batches; once for the same mean."""
-        if not self.own_statistics or self.estimated == self.count:
+    def estimate(self, poll: Callable[[], None]) -> None:
+        """Estimate the mean's statistics from training batches; once for the same mean."""
+        if self.batches is None or self.estimated == self.count:
             return
-        if any(isinstance(module, BatchNorm) for module in model.modules()):
-            with self.in_place(model):
-                estimate_statistics(model, batches(), poll)
-                state = model.state_dict()
-                copy(state, {name: self.tensors[name] for name, _ in model.named_buffers()})
+        if any(isinstance(module, BatchNorm) for module in self.model.modules()):
+            with self.in_model():
+                estimate_statistics(self.model, self.batches(), poll)
+                names = [name for name, _ in self.model.named_buffers()]
+                copy(self.model.state_dict(), {name: self.tensors[name] for name in names})
         self.estimated = self.count
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of the mean."""
+        """Return what a checkpoint holds of the mean."""
         return {"count": self.count, "estimated": self.estimated, "tensors": self.tensors}
 
-    def load_state(self, state: dict[str, Any], model: nn.Module) -> None:
-        """Take over what `state` returned.
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore what `state` returned.
 
         Raises:
             ValueError: it is not the mean of such a model's weights.
         """
-        wanted = {k: (v.shape, v.dtype) for k, v in model.state_dict().items()}
+        wanted = {k: (v.shape, v.dtype) for k, v in self.model.state_dict().items()}
         found = {k: (v.shape, v.dtype) for k, v in state["tensors"].items()}
         if found != (wanted if state["count"] else {}):
-            raise ValueError(f"the {self.name} in it is another model's.")
-        device = next(model.parameters()).device
+            raise ValueError(f"the {self.name} in it is another model's")
+        device = next(self.model.parameters()).device
         self.tensors = {name: tensor.to(device) for name, tensor in state["tensors"].items()}
         self.count, self.estimated = state["count"], state["estimated"]
 
 
+@dataclass(eq=False, repr=False)
 class Averages:
-    """The averages of a run, none of them by default: then nothing is computed or kept.
+    """The averages of a run; none by default, and then nothing is computed or kept."""
 
-    Args:
-        model: whose weights are averaged.
-        batches: makes training batches, the same at each call, for the statistics of a mean.
-        poll: called before each of them; may raise, to stop.
-        ema_decay: 0 < d < 1; a mean over about the last 1 / (1 - d) steps.
-        swa_start: the step after which SWA takes the first weights.
-        swa_every: steps between those it takes.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        batches: Batches,
-        poll: Callable[[], None] = lambda: None,
-        *,
-        ema_decay: float | None = None,
-        swa_start: int | None = None,
-        swa_every: int = 1,
-    ) -> None:
-        self.model = model
-        self.batches = batches
-        self.poll = poll
-        self.each: list[Average] = []
-        if ema_decay is not None:
-            decay = ema_decay
-            self.each.append(
-                Average("ema", lambda n: (1 - decay) / (1 - decay**n), lambda step: True, False)
-            )
-        if swa_start is not None:
-            start = swa_start
-            due = lambda step: step >= start and (step - start) % swa_every == 0  # noqa: E731
-            self.each.append(Average("swa", lambda n: 1 / n, due, True))
+    each: Sequence[Average] = ()
+    poll: Callable[[], None] = lambda: None  # called before each batch; may raise, to stop
 
     def take(self, step: int) -> None:
-        """Take the weights after `step` steps into each average that wants them."""
+        """Take the weights after `step` steps into each average for which they are due."""
         for average in self.each:
-            average.take(self.model, step)
+            average.take(step)
 
     def estimate(self) -> None:
         """Estimate the statistics of the means that need it: a pass over the training images."""
         for average in self.each:
-            average.estimate(self.model, self.batches, self.poll)
+            average.estimate(self.poll)
 
     def evaluate(self, evaluate: Callable[[Any], Metrics], loader: Any) -> Metrics:
         """Evaluate the model as it is and with each mean that has begun: `top1`, `ema_top1`, ..."""
@@ -167,23 +124,54 @@ class Averages:
         self.estimate()
         for average in self.each:
             if average.count:
-                with average.in_place(self.model):
+                with average.in_model():
                     averaged = evaluate(loader)
                 metrics |= {f"{average.name}_{key}": value for key, value in averaged.items()}
         return metrics
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of them, by name."""
+        """Return what a checkpoint holds of them, by name."""
         return {average.name: average.state() for average in self.each}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned.
+        """Restore what `state` returned.
 
         Raises:
             ValueError, KeyError: it is not of such a model or of such averages.
         """
         for average in self.each:
-            average.load_state(state[average.name], self.model)
+            average.load_state(state[average.name])
+
+
+def build_averages(
+    model: nn.Module,
+    batches: Batches,
+    poll: Callable[[], None] = lambda: None,
+    *,
+    ema_decay: float | None = None,
+    swa_start: int | None = None,
+    swa_every: int = 1,
+) -> Averages:
+    """Return the averages of a model's weights that are asked for.
+
+    Args:
+        model: whose weights are averaged.
+        batches: makes training batches, the same at each call, for the statistics of a mean.
+        poll: called before each of them; may raise, to stop.
+        ema_decay: 0 < d < 1; a mean over about the last 1 / (1 - d) steps. None: no EMA.
+        swa_start: the step after which SWA takes the first weights. None: no SWA.
+        swa_every: steps between those it takes.
+    """
+    each = []
+    if ema_decay is not None:
+        decay = ema_decay
+        share = lambda n: (1 - decay) / (1 - decay**n)  # noqa: E731
+        each.append(Average("ema", model, share, lambda step: True))
+    if swa_start is not None:
+        start = swa_start
+        is_due = lambda step: step >= start and (step - start) % swa_every == 0  # noqa: E731
+        each.append(Average("swa", model, lambda n: 1 / n, is_due, batches))
+    return Averages(each, poll)
 
 
 def copy(source: dict[str, flow.Tensor], target: dict[str, flow.Tensor]) -> None:
@@ -198,8 +186,8 @@ def estimate_statistics(
     """Set the running mean and variance of each batch normalization to those of all images.
 
     With n images seen before a batch of b, its statistics come in with the momentum b / (n + b).
-    All else in the model computes as in an evaluation: dropout would change the variances. With
-    several processes it is those over rank 0's part of each batch that count, as in training.
+    The rest of the model computes as in an evaluation: dropout would change the variances. With
+    several processes the statistics are those over rank 0's part of each batch, as in training.
     """
     norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
     momenta = [norm.momentum for norm in norms]

@@ -2,7 +2,7 @@
 
     checkpoints/step_00000352/model.safetensors       parameters and buffers by their names
                               optimizer.safetensors   the optimizer's tensors, and `applied`
-                              state.json              all the rest, as `engine.encoding` writes it
+                              state.json              all the rest, as `engine.state` writes it
                               checksums.json          SHA-256 of the three
     checkpoints/last, best                            relative links to two of the folders
 
@@ -17,44 +17,35 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import oneflow as flow
-from safetensors.numpy import load
+from safetensors.numpy import load, save
 
-from engine.encoding import Parts, decode, encode, fetch, pack
+from common.files import replacing
+from engine.state import decode, encode
 
 log = logging.getLogger(__name__)
 
-MODEL, OPTIMIZER, STATE, CHECKSUMS = (
-    "model.safetensors",
-    "optimizer.safetensors",
-    "state.json",
-    "checksums.json",
-)
+MODEL = "model.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+STATE = "state.json"
+CHECKSUMS = "checksums.json"
 UNFINISHED = "unfinished_"  # prefix of a folder that is being written
 _NAME = re.compile(r"step_(\d{8,})(?:\.(\d+))?")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint folder holds.
-
-    Attributes:
-        folder: where it lies.
-        model: parameters and buffers by name, as `Module.load_state_dict` takes them.
-        applied: the learning rates of the run's steps so far, (steps, parameter groups) float64.
-        state: the rest; `state["step"]` updates are made.
-    """
+    """The content of a checkpoint folder."""
 
     folder: Path
-    model: dict[str, np.ndarray]
-    applied: np.ndarray
-    state: dict[str, Any]
+    model: dict[str, np.ndarray]  # parameters and buffers, as `Module.load_state_dict` takes them
+    applied: np.ndarray  # learning rates of the run's steps, (steps, parameter groups) float64
+    state: dict[str, Any]  # the rest; `state["step"]` updates are made
 
 
 def write_checkpoint(
@@ -66,31 +57,21 @@ def write_checkpoint(
     best: bool = False,
     keep_last: int = 2,
 ) -> Path:
-    """Write a checkpoint of `state["step"]` updates and point `last` (and `best`) to it.
+    """Write a checkpoint, point `last` (and `best`) to it, and return its folder.
 
     Args:
         checkpoints: the folder of all checkpoints; made where it is missing.
         model: tensors by name.
-        applied: one list of rates per step.
-        state: anything that `engine.encoding` can hold.
+        applied: one list of learning rates per step.
+        state: the rest, as `engine.state` can hold it; `state["step"]` updates are made.
         best: whether `best` points to it too.
         keep_last: how many of the newest to keep beside the best one.
-
-    Returns:
-        The folder of the new checkpoint.
 
     Raises:
         OSError: it could not be written; the older ones are as they were.
         TypeError: `state` holds something that cannot be saved.
     """
-    tensors: dict[str, flow.Tensor] = {}
-    text = json.dumps(encode(dict(state), tensors, "state"), indent=2, allow_nan=False)
-    rates = np.array(applied, dtype="float64", ndmin=2)
-    files = {
-        MODEL: pack(fetch(model)),
-        OPTIMIZER: pack(fetch(tensors) | {"applied": rates}),
-        STATE: [text.encode()],
-    }
+    files = encode_files(model, applied, state)
     clean(checkpoints)
     folder = free_name(checkpoints, state["step"])
     unfinished = checkpoints / (UNFINISHED + folder.name)
@@ -107,24 +88,35 @@ def write_checkpoint(
     return folder
 
 
-def write_files(folder: Path, files: Mapping[str, Parts]) -> None:
-    """Write `files` and their checksums, and wait until they are on the disk."""
+def encode_files(
+    model: Mapping[str, Any], applied: list[list[float]], state: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Return the files of a checkpoint by name."""
+    tensors: dict[str, flow.Tensor] = {}
+    text = json.dumps(encode(dict(state), tensors, "state"), indent=2, allow_nan=False)
+    rates = np.array(applied, dtype="float64", ndmin=2)
+    files = {
+        MODEL: save(to_arrays(model)),
+        OPTIMIZER: save(to_arrays(tensors) | {"applied": rates}),
+        STATE: text.encode(),
+    }
+    sums = {name: checksum(content) for name, content in files.items()}
+    return files | {CHECKSUMS: json.dumps(sums, indent=2).encode()}
+
+
+def to_arrays(tensors: Mapping[str, flow.Tensor]) -> dict[str, np.ndarray]:
+    """Return tensors as arrays in C order, the only one that `safetensors.numpy` writes right."""
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    return {name: np.asarray(array, order="C") for name, array in arrays.items()}
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a new folder, and wait until they are on the disk."""
     folder.mkdir(parents=True)
-    with ThreadPoolExecutor(1) as pool:  # the sums are made while the disk works
-        sums = {name: pool.submit(checksum, *parts) for name, parts in files.items()}
-        for name, parts in files.items():
-            write_file(folder / name, parts)
-    table = {name: future.result() for name, future in sums.items()}
-    write_file(folder / CHECKSUMS, [json.dumps(table, indent=2).encode()])
+    for name, content in files.items():
+        with replacing(folder / name, durable=True) as file:
+            file.write(content)
     sync(folder)
-
-
-def write_file(path: Path, parts: Parts) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as file:
-        file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def sync(folder: Path) -> None:
@@ -136,12 +128,9 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def checksum(*parts: bytes | memoryview) -> str:
-    """SHA-256 of a file's content, as text."""
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(part)
-    return total.hexdigest()
+def checksum(content: bytes) -> str:
+    """Return the SHA-256 of a file's content, as text."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def point(link: Path, target: str) -> None:
@@ -155,13 +144,14 @@ def point(link: Path, target: str) -> None:
 
 
 def free_name(checkpoints: Path, step: int) -> Path:
-    """A folder name for this step that is not taken: a checkpoint is never changed in place."""
-    names = [f"step_{step:08d}"] + [f"step_{step:08d}.{number}" for number in range(1, 1000)]
-    return next(checkpoints / name for name in names if not (checkpoints / name).exists())
+    """Return a folder name for this step that is free: a checkpoint is never changed in place."""
+    name = f"step_{step:08d}"
+    paths = (checkpoints / f"{name}{suffix}" for suffix in ("", *(f".{n}" for n in range(1, 1000))))
+    return next(path for path in paths if not path.exists())
 
 
 def clean(checkpoints: Path) -> None:
-    """Remove what a process that was killed while it wrote has left."""
+    """Remove what a process left that was killed while it wrote."""
     for path in checkpoints.glob(f"{UNFINISHED}*"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -170,7 +160,7 @@ def clean(checkpoints: Path) -> None:
 
 
 def list_checkpoints(checkpoints: Path) -> list[Path]:
-    """The checkpoint folders, newest first."""
+    """Return the checkpoint folders, newest first."""
     found = []
     for path in checkpoints.glob("step_*"):
         match = _NAME.fullmatch(path.name)
@@ -180,7 +170,7 @@ def list_checkpoints(checkpoints: Path) -> list[Path]:
 
 
 def step_of(folder: Path) -> int:
-    """The number of updates that a checkpoint folder's name tells."""
+    """Return the number of updates in a checkpoint folder's name."""
     match = _NAME.fullmatch(folder.name)
     assert match
     return int(match[1])
@@ -189,7 +179,7 @@ def step_of(folder: Path) -> int:
 def prune(checkpoints: Path, newest: Path, keep_last: int) -> None:
     """Remove all but the `keep_last` newest and the best.
 
-    What claims to be as far as `newest`, or further, was damaged or is done again: it goes first.
+    A folder of the same step as `newest` or of a later one was damaged or is superseded: it goes.
     """
     best = checkpoints / "best"
     older = [path for path in list_checkpoints(checkpoints) if step_of(path) < step_of(newest)]
@@ -200,7 +190,7 @@ def prune(checkpoints: Path, newest: Path, keep_last: int) -> None:
 
 
 def read_newest(checkpoints: Path) -> Checkpoint | None:
-    """The newest sound checkpoint of a folder; None where there is none at all.
+    """Return the newest sound checkpoint of a folder; None where there is none at all.
 
     Raises:
         ValueError: there are checkpoints, and every one is damaged.
@@ -224,13 +214,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Read and check one checkpoint. Nothing in its files is executed.
 
     Raises:
-        ValueError: it is damaged; says what.
+        ValueError: it is damaged; names what is.
     """
     try:
         files = dict(read_files(folder))
         tensors = load(files[OPTIMIZER])
         applied = tensors.pop("applied")
-        state = decode(json.loads(files[STATE], parse_constant=refuse_constant), tensors)
+        state = decode(json.loads(files[STATE]), tensors)
         model = load(files[MODEL])
         step, first_step = state["step"], state["first_step"]
         if not 0 <= first_step <= step or applied.shape[:1] != (step - first_step,):
@@ -241,7 +231,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of a checkpoint's files, each compared with its checksum."""
+    """Yield name and content of a checkpoint's files, each compared with its checksum."""
     table = json.loads((folder / CHECKSUMS).read_bytes())
     for name in (MODEL, OPTIMIZER, STATE):
         if not (folder / name).is_file():  # a pipe or a device would be read for ever
@@ -252,14 +242,9 @@ def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield name, content
 
 
-def refuse_constant(text: str) -> None:
-    """NaN and Infinity are not JSON."""
-    raise ValueError(f"{text} is not JSON")
-
-
 def reason(error: Exception) -> str:
-    """An error's words, without a full stop."""
+    """Return an error's message on one line, without a full stop."""
     if isinstance(error, FileNotFoundError):
         return f"{Path(str(error.filename)).name} is missing"
-    told = " ".join(str(error).split())
-    return f"{type(error).__name__}: {told:.200}".removeprefix("ValueError: ").rstrip(".")
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message:.200}".removeprefix("ValueError: ").rstrip(".")

@@ -1,4 +1,4 @@
-"""What the engine needs of a loader."""
+"""The loader that the engine expects."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,10 +10,10 @@ Batch = tuple[flow.Tensor, flow.Tensor]
 
 
 class Loader(Protocol):
-    """What the trainer needs of a loader: its length in steps, and an epoch's batches."""
+    """Batches of a split: their number per epoch, and an epoch's batches."""
 
     def __len__(self) -> int: ...
 
     def epoch(self, epoch: int = 0, start_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from its step `start_step` on."""
+        """Yield the batches of an epoch from its step `start_step` on."""
         ...

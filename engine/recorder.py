@@ -1,8 +1,9 @@
-"""One object for everything that a run tells: TensorBoard, metrics.jsonl and the screen."""
+"""One object for all that a run records: TensorBoard, metrics.jsonl and the screen."""
 
 import contextlib
 import json
 import logging
+import math
 import os
 import tempfile
 import time
@@ -18,42 +19,47 @@ from tensorboardX.summary import hparams
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from common.files import write_text
 from engine.events import EventFile
-from engine.finite import NonFinite, complaint
 
 log = logging.getLogger(__name__)
+
+# Sums that a checkpoint holds, so that a resumed run goes on with them.
+SUMS = ("loss_sum", "correct_sum", "images_since", "train_images", "train_seconds")
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What one training step leaves: some of the values still lie on the device."""
+    """The values of one training step; two of them still lie on the device."""
 
     step: int
     rates: Sequence[float]  # one per parameter group, as this step's update used them
-    watch: flow.Tensor  # (2,): mean loss of the batch; norm or sum of the gradient
+    loss: flow.Tensor  # (), mean over the batch
     correct: flow.Tensor  # (), images whose largest logit is the label's
     images: int
     time: float  # seconds since 1970
-    skipped: int  # updates left out so far, if this is one of them; otherwise 0
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Write summary.json, in one move."""
-    path = folder / "summary.json"
-    fresh = path.with_suffix(".tmp")
-    try:
-        fresh.write_text(json.dumps(summary, indent=2) + "\n")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    """Write summary.json."""
+    write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
 def mark_interrupted(folder: Path) -> None:
-    """Tell in summary.json that a run was interrupted while it had nothing new to save."""
+    """Set the status in summary.json where a run was interrupted with nothing new to save."""
     summary: dict[str, Any] = {"steps": 0}
     with contextlib.suppress(OSError, ValueError):
         summary = json.loads((folder / "summary.json").read_text())
     write_summary(folder, summary | {"status": "interrupted"})
+
+
+def describe_rates(rates: Sequence[float]) -> str:
+    """Return the end of a sentence about a number that is not finite: the rates, and a remedy."""
+    listed = ", ".join(f"{rate:.6g}" for rate in rates)
+    return (
+        f"at learning rate {listed}: try a lower optimizer.lr, a warm-up, or "
+        "trainer.clip_grad_norm=1."
+    )
 
 
 class Recorder:
@@ -76,7 +82,7 @@ class Recorder:
         self.folder = folder
         self.log_every = log_every
         self.silent = silent
-        # What is silent writes to files that are gone from their folder as soon as they are open.
+        # A silent recorder writes to files that are deleted as soon as they are open.
         with tempfile.TemporaryDirectory() if silent else contextlib.nullcontext(folder) as place:
             self.events = EventFile(Path(place))
             self.metrics_file = Path(place, "metrics.jsonl").open("a", buffering=1)  # noqa: SIM115
@@ -95,13 +101,16 @@ class Recorder:
         self,
         step: int,
         rates: Sequence[float],
-        watch: flow.Tensor,
+        loss: flow.Tensor,
         correct: flow.Tensor,
         images: int,
-        skipped: int = 0,
     ) -> None:
-        """Take a step's values; every `log_every` of them are fetched and written."""
-        self.pending.append(TrainStep(step, rates, watch, correct, images, time.time(), skipped))
+        """Take a step's values; every `log_every` of them are fetched and written.
+
+        Raises:
+            FloatingPointError: a loss is not finite; as `flush`.
+        """
+        self.pending.append(TrainStep(step, rates, loss, correct, images, time.time()))
         self.bar.update()
         if (step + 1) % self.log_every == 0:
             self.flush()
@@ -110,47 +119,41 @@ class Recorder:
         """Fetch and write the pending steps. This waits for the device.
 
         Raises:
-            NonFinite: a loss or gradient is not finite; names the step and its rates.
+            FloatingPointError: a loss is not finite; names the first such step and its rates.
         """
         if not self.pending:
             return
-        watches = flow.stack([record.watch for record in self.pending]).numpy()
-        corrects = flow.stack([record.correct for record in self.pending]).numpy()
-        for record, watch, correct in zip(self.pending, watches, corrects, strict=True):
-            self._write_train_step(record, float(watch[0]), float(watch[1]), float(correct))
+        losses = flow.stack([record.loss for record in self.pending]).tolist()
+        corrects = flow.stack([record.correct for record in self.pending]).tolist()
+        for record, loss, correct in zip(self.pending, losses, corrects, strict=True):
+            self._write_train_step(record, loss, correct)
         last, images = self.pending[-1], sum(record.images for record in self.pending)
         self.pending.clear()
         seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
         self._measure_speed(last, images, seconds)
-        told = f"loss {watches[-1][0]:.3f}, lr {last.rates[0]:.3g}"
-        self.bar.set_postfix_str(told, refresh=False)
+        postfix = f"loss {losses[-1]:.3f}, lr {last.rates[0]:.3g}"
+        self.bar.set_postfix_str(postfix, refresh=False)
 
     def _measure_speed(self, last: TrainStep, images: int, seconds: float) -> None:
         self.train_images += images
         self.train_seconds += seconds
         self.speed_images += images
         self.speed_seconds += seconds
-        # Told at fixed steps, so that a run that was stopped and continued has the same points.
+        # At fixed steps, so that a run that was stopped and continued has the same points.
         if (last.step + 1) % self.log_every == 0 or last.step + 1 == self.stop_step:
             speed = self.speed_images / self.speed_seconds
             self.events.scalars({"speed/images_per_second": speed}, last.step, last.time)
             self.speed_images, self.speed_seconds = 0, 0.0
 
-    def _write_train_step(
-        self, record: TrainStep, loss: float, gradient: float, correct: float
-    ) -> None:
+    def _write_train_step(self, record: TrainStep, loss: float, correct: float) -> None:
         values = {f"lr/group{index}": rate for index, rate in enumerate(record.rates)}
         values["train/loss"] = loss
         values["train/top1"] = 100 * correct / record.images
-        if record.skipped:
-            values["train/skipped"] = record.skipped
         self.events.scalars(values, record.step, record.time)
-        if record.skipped:
-            return
-        problem = complaint(record.step, record.rates, loss, gradient)
-        if problem:
+        if not math.isfinite(loss):
             self.events.flush()
-            raise NonFinite(problem, record.step)
+            where = describe_rates(record.rates)
+            raise FloatingPointError(f"The loss of step {record.step} is {loss} {where}")
         self.loss_sum += loss * record.images
         self.correct_sum += correct
         self.images_since += record.images
@@ -163,24 +166,24 @@ class Recorder:
         rates: Sequence[float],
         metrics: Mapping[str, float],
     ) -> None:
-        """Record the metrics of an evaluation made after `step` updates, and tell them."""
+        """Record and show the metrics of an evaluation made after `step` updates."""
         tagged = {f"{split}/{name}": value for name, value in metrics.items()}
         self.events.scalars(tagged, step, time.time())
         line: dict[str, Any] = {"step": step, "epoch": epoch, "time": time.time()}
         line |= {f"lr/group{index}": rate for index, rate in enumerate(rates)}
-        told = f"{split} {metrics['loss']:.3f}  top-1 {metrics['top1']:5.2f} %"
+        shown = f"{split} {metrics['loss']:.3f}  top-1 {metrics['top1']:5.2f} %"
         averaged = [name for name in metrics if name.endswith("_top1")]  # ema_top1, swa_top1
-        told += "".join(f"  {name[:-5]} {metrics[name]:5.2f} %" for name in averaged)
+        shown += "".join(f"  {name[:-5]} {metrics[name]:5.2f} %" for name in averaged)
         if self.images_since:
             train_loss = self.loss_sum / self.images_since
             train_top1 = 100 * self.correct_sum / self.images_since
             line |= {"train/loss": train_loss, "train/top1": train_top1}
-            told = f"train {train_loss:.3f}  {told}"
+            shown = f"train {train_loss:.3f}  {shown}"
         self.loss_sum = self.correct_sum = 0.0
         self.images_since = 0
         self.metrics_file.write(json.dumps(line | tagged) + "\n")
         self.events.flush()
-        log.info("epoch %6.2f  step %6d  lr %-8.3g  %s", epoch, step, rates[0], told)
+        log.info("epoch %6.2f  step %6d  lr %-8.3g  %s", epoch, step, rates[0], shown)
         self.clock = time.perf_counter()  # an evaluation is no part of the training speed
 
     def picture(self, tag: str, image: np.ndarray, step: int) -> None:
@@ -195,13 +198,12 @@ class Recorder:
         os.fsync(self.metrics_file.fileno())
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint has to hold of the recorder, when `sync` has been called."""
-        names = ("loss_sum", "correct_sum", "images_since", "train_images", "train_seconds")
-        state = {name: getattr(self, name) for name in names}
+        """Return what a checkpoint has to hold of the recorder, after `sync`."""
+        state = {name: getattr(self, name) for name in SUMS}
         return state | {"seconds": self.seconds, "metrics_bytes": self.metrics_file.tell()}
 
     def continue_from(self, step: int, state: Mapping[str, Any], evaluation: Mapping) -> None:
-        """Go on after `step` updates: what was recorded of later ones is taken back.
+        """Go on after `step` updates: remove what was recorded of later ones.
 
         Args:
             step: updates made.
@@ -212,19 +214,18 @@ class Recorder:
         self.load_state(state)
         self.metrics_file.truncate(min(state["metrics_bytes"], self.metrics_file.tell()))
         self.events.restart(step)
-        # The line above took back this too: its step is that of the first update to come.
-        self.events.scalars(
-            {f"val/{name}": evaluation[name] for name in evaluation}, step, time.time()
-        )
+        # The restart removed this too: its step is that of the first update to come.
+        again = {f"val/{name}": value for name, value in evaluation.items()}
+        self.events.scalars(again, step, time.time())
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over sums and times, as `state` returned them."""
-        for name in ("loss_sum", "correct_sum", "images_since", "train_images", "train_seconds"):
+        """Restore sums and times, as `state` returned them."""
+        for name in SUMS:
             setattr(self, name, state[name])
         self.seconds_before = state["seconds"]
 
     def summary(self, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
-        """Write summary.json, and what the HParams tab shows of this very run."""
+        """Write summary.json, and the run's settings and figures for the HParams tab."""
         if self.silent:
             return
         write_summary(self.folder, summary)
@@ -254,7 +255,7 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        # Files that could not be written cannot be closed either: the first error says it all.
+        # Closing can fail for the same reason as before; keep the first error.
         with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
             self.open.close()
 

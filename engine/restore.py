@@ -1,4 +1,4 @@
-"""Take a run up from a checkpoint, so that it goes on as if it had never stopped."""
+"""Continue a run from a checkpoint, as if it had never stopped, or fork another run from it."""
 
 import contextlib
 import io
@@ -14,14 +14,14 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
     Args:
         trainer: built from the run's config; its scheduler has set the rates of step 0.
         checkpoint: of the run.
-        same_horizon: whether the run is as long as it was. If not, lengths in the scheduler's own
+        same_horizon: whether the run is as long as it was. If not, durations in the scheduler's
             state may be of the old one: its steps are made again instead.
 
     Raises:
         ValueError: the checkpoint is of another model, optimizer or scheduler.
     """
     state = checkpoint.state
-    with damage_told(checkpoint):
+    with refusing_damage(checkpoint):
         load_model(trainer, checkpoint)
         trainer.optimizer.load_state_dict(state["optimizer"])
         check_buffers(trainer.optimizer)
@@ -29,12 +29,11 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
         if same_horizon or trainer.metric_driven:
             load_scheduler(trainer.scheduler, state["scheduler"])
         else:
-            walk(trainer.scheduler, state["step"])
+            advance(trainer.scheduler, state["step"])
         trainer.step = trainer.saved_step = state["step"]
         trainer.first_step = state["first_step"]
         trainer.applied = checkpoint.applied.tolist()
         trainer.last, trainer.best = state["last"], state["best"]
-        trainer.skipped, trainer.skipped_in_a_row = state["skipped"]
         trainer.plateau_metrics = state["plateau_metrics"]
         trainer.averages.load_state(state.get("averages", {}))
         here = trainer.last.get("step") == trainer.step
@@ -43,22 +42,22 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
         rates = trainer.rates
         if same_horizon and rates != state["rates"]:
             raise ValueError(
-                f"the restored rates are {rates}, and were {state['rates']} when it was written."
+                f"the restored rates are {rates}, and were {state['rates']} when it was written"
             )
 
 
 def fork(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Put a new trainer's model and optimizer where another run's were, under its own schedule.
 
-    The schedule is taken at the checkpoint's step, as if it had been on from the start;
-    ReduceLROnPlateau starts there, and so do the means of the weights. The optimizer keeps the
-    settings that it was built with.
+    The schedule goes on at the checkpoint's step, as if it had been used from the start;
+    ReduceLROnPlateau and the means of the weights start there. The optimizer keeps the settings
+    that it was built with.
 
     Raises:
         ValueError: the checkpoint is of another model or optimizer.
     """
     state = checkpoint.state
-    with damage_told(checkpoint):
+    with refusing_damage(checkpoint):
         load_model(trainer, checkpoint)
         settings = trainer.optimizer.state_dict()["param_groups"]
         trainer.optimizer.load_state_dict(state["optimizer"] | {"param_groups": settings})
@@ -68,19 +67,21 @@ def fork(trainer: Trainer, checkpoint: Checkpoint) -> None:
         trainer.recorder.load_state(sums)
         trainer.recorder.step = trainer.step
     if not trainer.metric_driven:
-        walk(trainer.scheduler, trainer.step)
+        advance(trainer.scheduler, trainer.step)
 
 
 @contextlib.contextmanager
-def damage_told(checkpoint: Checkpoint) -> Any:
-    """Within it, whatever goes wrong is the checkpoint's fault, and told in one sentence."""
+def refusing_damage(checkpoint: Checkpoint) -> Any:
+    """Turn any error within the block into one sentence: the checkpoint does not fit."""
     try:
         yield
     except OSError:
         raise
     except Exception as error:
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{checkpoint.folder} does not fit this run: {told:.300}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{checkpoint.folder} does not fit this run: {reason.rstrip('.'):.300}."
+        ) from error
 
 
 def load_model(trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -94,7 +95,7 @@ def load_model(trainer: Trainer, checkpoint: Checkpoint) -> None:
     if wanted != found:
         every = sorted(wanted.keys() | found.keys())
         name = next(name for name in every if wanted.get(name) != found.get(name))
-        raise ValueError(f"it is the checkpoint of another model: {name} differs.")
+        raise ValueError(f"it is the checkpoint of another model: {name} differs")
     trainer.model.load_state_dict(checkpoint.model)
 
 
@@ -111,7 +112,7 @@ def check_buffers(optimizer: Any) -> None:
         for name, buffer in buffers.items():
             like = parameters[index]
             if buffer.shape != like.shape or buffer.dtype != like.dtype:
-                raise ValueError(f"{name} of parameter {index} has another shape or type.")
+                raise ValueError(f"{name} of parameter {index} has another shape or type")
 
 
 def load_scheduler(scheduler: Any, state: dict[str, Any]) -> None:
@@ -122,11 +123,11 @@ def load_scheduler(scheduler: Any, state: dict[str, Any]) -> None:
     """
     # ReduceLROnPlateau has a last rate only after its first step.
     if scheduler.state_dict().keys() - {"_last_lr"} != state.keys() - {"_last_lr"}:
-        raise ValueError(f"its state is not that of {type(scheduler).__name__}.")
+        raise ValueError(f"its state is not that of {type(scheduler).__name__}")
     scheduler.load_state_dict(state)
 
 
-def walk(scheduler: Any, steps: int) -> None:
+def advance(scheduler: Any, steps: int) -> None:
     """Make a new scheduler's first `steps` steps."""
     with contextlib.redirect_stdout(io.StringIO()):  # it may have `verbose: true`
         for _ in range(steps):

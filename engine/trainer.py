@@ -1,102 +1,63 @@
 """The training loop."""
 
-from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+import numpy as np
 import oneflow as flow
 from oneflow import nn
 from oneflow.optim.lr_scheduler import ReduceLROnPlateau
 
 from engine.averaging import Averages
 from engine.checkpoint import write_checkpoint
-from engine.finite import NonFinite, check_weights
+from engine.graph import GraphUpdate
 from engine.loader import Loader
 from engine.process import ranks, runtime
 from engine.process.signals import Interrupted, Interruption
-from engine.recorder import Recorder
-from engine.update import build_update
+from engine.recorder import Recorder, describe_rates
+from engine.update import EagerUpdate
 
 
+@dataclass(eq=False, repr=False)
 class Trainer:
     """Trains a model and evaluates it, one optimizer update after the other.
 
-    Everything random is a function of (seed, epoch, step): the loader sees to order and
-    augmentation, `train_step` to dropout. So a step's result does not depend on what else ran, and
-    a run that `engine.restore` takes up from a checkpoint continues bit for bit.
-
-    Args:
-        model: maps images (n, 3, 32, 32) to logits (n, classes); on its device already.
-        optimizer: its parameter groups' `lr` are the rates in force.
-        scheduler: steps after every update, ReduceLROnPlateau after every evaluation instead.
-        loaders: `train` (its length is the number of steps per epoch), `val` (of length 0 where
-            nothing is held out) and `test`.
-        recorder: told of every step and evaluation; knows the run folder.
-        stop_step: how many updates to make.
-        eval_every: steps between evaluations; one more is made at the end.
-        checkpoint_every: steps between checkpoints; more are written at the end and for each
-            evaluation that is the best so far.
-        keep_last: how many of the newest checkpoints to keep beside the best one.
-        clip_grad_norm: the largest norm of the whole gradient, or None.
-        label_smoothing: 0 <= value < 1, for the training loss only.
-        seed: of the dropout masks.
-        on_nonfinite: what to do with a loss or gradient that is not finite: `stop` the run, or
-            `skip` the update: the step counts, the weights stay.
-        max_skipped: so many skipped updates in a row stop the run.
-        graph: whether steps are compiled by `nn.Graph`.
-        amp: whether they are, and in mixed precision: an update that overflows is made again.
-        averages: of the weights, evaluated beside them; None: there are none.
-        interruption: asked after every step and batch whether to stop.
-        about: what checkpoints say of the run besides.
+    Everything random is a function of (seed, epoch, step): order and augmentation in the loader,
+    dropout in `train_step`. So a step's result does not depend on what else ran, and a run that
+    `engine.restore` continues from a checkpoint is the same bit for bit.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizer: flow.optim.Optimizer,
-        scheduler: Any,
-        loaders: dict[str, Loader],
-        recorder: Recorder,
-        *,
-        stop_step: int,
-        eval_every: int,
-        checkpoint_every: int,
-        keep_last: int = 2,
-        clip_grad_norm: float | None = None,
-        label_smoothing: float = 0.0,
-        seed: int = 0,
-        on_nonfinite: str = "stop",
-        max_skipped: int = 10,
-        graph: bool = False,
-        amp: bool = False,
-        averages: Averages | None = None,
-        interruption: Interruption | None = None,
-        about: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.model = model
-        self.optimizer = optimizer
-        self.scheduler = scheduler
-        self.loaders = loaders
-        self.train_loader = loaders["train"]
-        self.recorder = recorder
-        self.stop_step = stop_step
-        self.eval_every = eval_every
-        self.checkpoint_every = checkpoint_every
-        self.keep_last = keep_last
-        self.seed = seed
-        self.skips = on_nonfinite == "skip" or amp
-        self.max_skipped = max_skipped
-        self.averages = averages or Averages(model, self.train_loader.epoch)
-        self.interruption = interruption or Interruption()
-        self.about = dict(about or {})
-        self.stochastic = runtime.follow_seed(model)
-        self.metric_driven = isinstance(scheduler, ReduceLROnPlateau)
-        criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        parts = (model, criterion, optimizer, clip_grad_norm, self.skips)
-        self.update = build_update(*parts, graph=graph, amp=amp, stochastic=self.stochastic)
-        self.step = 0  # steps made; each is an update, but for the skipped ones
+    model: nn.Module  # maps images (n, 3, 32, 32) to logits (n, classes); on its device already
+    optimizer: flow.optim.Optimizer  # its groups' `lr` are the learning rates in force
+    scheduler: Any  # steps after every update, ReduceLROnPlateau after every evaluation instead
+    loaders: dict[str, Loader]  # train, val (of length 0 where nothing is held out), test
+    recorder: Recorder  # takes every step and evaluation; knows the run folder
+    _: KW_ONLY
+    stop_step: int  # how many updates to make
+    eval_every: int  # steps between evaluations; one more is made at the end
+    checkpoint_every: int  # steps between checkpoints; one more at the end and at the best so far
+    keep_last: int = 2  # how many of the newest checkpoints to keep beside the best one
+    clip_grad_norm: float | None = None  # the largest norm of the whole gradient
+    label_smoothing: float = 0.0  # 0 <= value < 1, for the training loss only
+    seed: int = 0  # of the dropout masks
+    graph: bool = False  # compile the steps with `nn.Graph`
+    amp: bool = False  # the same in mixed precision
+    averages: Averages = field(default_factory=Averages)  # of the weights, evaluated beside them
+    interruption: Interruption = field(default_factory=Interruption)  # polled at steps and batches
+    about: dict[str, Any] = field(default_factory=dict)  # further entries of checkpoints
+
+    def __post_init__(self) -> None:
+        self.train_loader = self.loaders["train"]  # its length: steps per epoch
+        self.stochastic = runtime.follow_seed(self.model)
+        self.metric_driven = isinstance(self.scheduler, ReduceLROnPlateau)
+        criterion = nn.CrossEntropyLoss(label_smoothing=self.label_smoothing)
+        parts = (self.model, criterion, self.optimizer, self.clip_grad_norm)
+        self.update = EagerUpdate(*parts)
+        if self.graph or self.amp:
+            self.update = GraphUpdate(*parts, self.amp, self.stochastic)
+        self.step = 0  # updates made
         self.first_step = 0  # at which this run's own curve begins: not 0 in a fork
         self.saved_step = 0  # of the newest checkpoint
-        self.skipped = self.skipped_in_a_row = 0
         self.applied: list[list[float]] = []  # rates per step, one for each parameter group
         self.plateau_metrics: dict[int, float] = {}  # by the number of updates made before
         self.last: dict[str, float] = {}  # the newest evaluation
@@ -107,22 +68,16 @@ class Trainer:
 
         Raises:
             Interrupted: it was asked to stop; the last step is saved.
-            FloatingPointError: a loss or gradient is not finite.
+            FloatingPointError: a loss or a weight is not finite; nothing is saved after that.
             OSError: something could not be written.
         """
         try:
-            try:
-                self.finish_step()  # the evaluation that an interruption has cut off
-                while self.step < self.stop_step:
-                    self.train_epoch()
-                self.recorder.flush()
-            except Interrupted:
-                if self.saved_step != self.step:
-                    self.save()
-                raise
-        except NonFinite as error:
-            self.step = error.step  # this update was not made, nor were those after it
-            del self.applied[self.step - self.first_step :]
+            self.finish_step()  # the evaluation that an interruption has cut off
+            while self.step < self.stop_step:
+                self.train_epoch()
+        except Interrupted:
+            if self.saved_step != self.step:
+                self.save()
             raise
 
     def train_epoch(self) -> None:
@@ -138,7 +93,7 @@ class Trainer:
                 return
 
     def finish_step(self) -> None:
-        """Evaluate and save where it is time to, and nothing that has been done before."""
+        """Evaluate and save where it is time to; skip what has been done before."""
         done = self.step == self.stop_step
         evaluates = self.step > self.first_step and self.last.get("step") != self.step
         evaluates &= done or self.step % self.eval_every == 0
@@ -153,40 +108,12 @@ class Trainer:
         rates = self.rates  # read before anything moves: the rates that this update uses
         if self.stochastic:
             flow.manual_seed(ranks.mask_seed(self.seed, self.step))
-        buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
-        watch, correct, sound = self.update(images, labels)
-        while not sound and self.update.retries:
-            self.skip(buffers)
-            watch, correct, sound = self.update(images, labels)
-        if sound:
-            self.skipped_in_a_row = 0
-        elif self.skips:
-            self.skip(buffers)
-        skipped = 0 if sound else self.skipped
-        self.recorder.train_step(self.step, rates, watch, correct, len(labels), skipped)
-        if not sound:
-            self.recorder.flush()  # raises, unless the update is skipped
+        loss, correct = self.update(images, labels)
+        self.recorder.train_step(self.step, rates, loss, correct, len(labels))
         if not self.metric_driven:
             self.scheduler.step()
         self.applied.append(rates)
         self.step += 1
-
-    def skip(self, buffers: list[flow.Tensor]) -> None:
-        """Count an update that is left out, and undo what the forward pass did to the norms.
-
-        Raises:
-            FloatingPointError: it is one too many in a row.
-        """
-        for buffer, before in zip(self.model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-        self.skipped += 1
-        self.skipped_in_a_row += 1
-        if self.skipped_in_a_row == self.max_skipped:
-            raise FloatingPointError(
-                f"Up to step {self.step} at learning rate {self.rates[0]:.6g}, {self.max_skipped} "
-                "updates in a row had a loss or gradient that is not finite "
-                f"(trainer.max_skipped={self.max_skipped}): try a lower optimizer.lr or a warm-up."
-            )
 
     def validate(self) -> bool:
         """Evaluate on the held-out split and step a metric-driven scheduler.
@@ -212,14 +139,17 @@ class Trainer:
         return improved
 
     def check(self) -> None:
-        """Go no further after a loss or gradient that is not finite, nor with such weights.
+        """Refuse to evaluate or save after a loss, or with a weight, that is not finite.
 
         Raises:
-            NonFinite: names the step.
+            FloatingPointError: names the step and its learning rates.
         """
         self.recorder.flush()
-        if self.applied:
-            check_weights(self.model, self.step, self.applied[-1])
+        if self.applied and not all(np.isfinite(p.numpy()).all() for p in self.model.parameters()):
+            where = describe_rates(self.applied[-1])
+            raise FloatingPointError(
+                f"The weights are not finite after step {self.step - 1} {where}"
+            )
 
     def test(self) -> dict[str, float]:
         """Evaluate on the test split: once, when training is over."""
@@ -228,21 +158,22 @@ class Trainer:
         return metrics
 
     def evaluate(self, loader: Loader) -> dict[str, float]:
-        """Mean loss (no smoothing), top-1 and top-5 accuracy in percent over a loader's images."""
+        """Return mean loss (no smoothing), top-1 and top-5 accuracy in percent over a split."""
         self.model.eval()
-        ranks.take_buffers(self.model)
+        ranks.broadcast_buffers(self.model)
         criterion = nn.CrossEntropyLoss(reduction="sum")
         sums: list[flow.Tensor] = []  # per batch: summed loss, top-1 and top-5 hits
         images_seen = 0
         with flow.no_grad():
             for images, labels in loader.epoch():
                 self.interruption.poll()
-                own = ranks.own(labels)  # (m,)
+                local_labels = ranks.local_part(labels)  # (m,)
                 logits = self.model(images)  # (m, classes)
                 guesses = logits.topk(min(5, logits.shape[1]), dim=1)[1]  # (m, 5), best first
-                hits = (guesses == own.reshape(-1, 1)).float()
-                batch = flow.stack([criterion(logits, own), hits[:, 0].sum(), hits.sum()])
-                sums.append(ranks.counted(batch, len(labels)))
+                hits = (guesses == local_labels.reshape(-1, 1)).float()
+                loss = criterion(logits, local_labels)
+                batch = flow.stack([loss, hits[:, 0].sum(), hits.sum()])
+                sums.append(ranks.local_sums(batch, len(labels)))
                 images_seen += len(labels)
         self.model.train()
         # numpy adds the batches in float64: float32 would lose hits in a large split
@@ -252,7 +183,7 @@ class Trainer:
         return {"loss": loss / count, "top1": 100 * top1 / count, "top5": 100 * top5 / count}
 
     def save(self, best: bool = False) -> None:
-        """Write a checkpoint, when all that was recorded before it is on the disk."""
+        """Write a checkpoint, after all that was recorded before it."""
         self.check()
         self.recorder.sync()
         if ranks.RANK == 0:
@@ -267,7 +198,7 @@ class Trainer:
         self.saved_step = self.step
 
     def state(self) -> dict[str, Any]:
-        """All that a checkpoint holds besides the weights and the applied rates."""
+        """Return all that a checkpoint holds besides the weights and the applied rates."""
         return {
             "step": self.step,
             "epoch": self.epoch,
@@ -275,7 +206,6 @@ class Trainer:
             "rates": self.rates,
             "last": self.last,
             "best": self.best,
-            "skipped": [self.skipped, self.skipped_in_a_row],
             "plateau_metrics": self.plateau_metrics,
             "averages": self.averages.state(),
             "recorder": self.recorder.state(),

@@ -1,80 +1,58 @@
 """One optimizer update from one batch, operation after operation as OneFlow runs it by default."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import oneflow as flow
 from oneflow import nn
 
-from engine.finite import add_up, build_guard, measure_gradient
-from engine.graph import GraphUpdate
-from engine.hits import count_hits
 from engine.process import ranks
 
 
+@dataclass(eq=False, repr=False)
 class EagerUpdate:
-    """Forward, loss, backward, update.
+    """Forward, loss, backward, update."""
 
-    Args:
-        model: maps images (n, 3, 32, 32) to logits (n, classes).
-        criterion: maps logits and labels to the loss ().
-        optimizer: its groups' rates are the ones applied.
-        clip_grad_norm: the largest norm of the whole gradient, or None.
-        skips: whether an update whose loss or gradient is not finite is left out on its own.
-    """
+    model: nn.Module  # maps images (n, 3, 32, 32) to logits (n, classes)
+    criterion: nn.Module  # maps logits and labels to the loss ()
+    optimizer: flow.optim.Optimizer  # its groups' `lr` are the learning rates applied
+    clip_grad_norm: float | None  # the largest norm of the whole gradient
 
-    def __init__(
-        self,
-        model: nn.Module,
-        criterion: nn.Module,
-        optimizer: flow.optim.Optimizer,
-        clip_grad_norm: float | None,
-        skips: bool,
-    ) -> None:
-        self.model = model
-        self.criterion = criterion
-        self.optimizer = optimizer
-        self.clip_grad_norm = clip_grad_norm
-        self.guard = build_guard(optimizer, skips)
-        self.retries = False
+    def __call__(self, images: flow.Tensor, labels: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
+        """Make the update of a batch, and return its mean loss () and its hits ().
 
-    def __call__(
-        self, images: flow.Tensor, labels: flow.Tensor
-    ) -> tuple[flow.Tensor, flow.Tensor, bool]:
-        """Make the update of a batch: this rank's images (m, 3, 32, 32), all labels, (n,) or
-        (n, classes).
-
-        Returns:
-            (2,): mean loss, and a number that is finite if the gradient is; hits (); and whether
-            the update was made, as far as the host knows.
+        Args:
+            images: this rank's part of the batch, (m, 3, 32, 32).
+            labels: of the whole batch, (n,) or (n, classes).
         """
-        own = ranks.own(labels)  # (m,), which is all of them in one process
+        local_labels = ranks.local_part(labels)  # (m,), which is all of them in one process
         logits = self.model(images)  # (m, classes)
-        loss = ranks.weigh(self.criterion(logits, own), len(labels))
+        loss = ranks.weigh(self.criterion(logits, local_labels), len(labels))
         loss.backward()
-        guesses = logits.detach().argmax(dim=1)
-        hits = add_up(count_hits(guesses, own))  # queued before anybody waits
-        loss, correct = ranks.add_gradients(self.model, loss.detach(), hits, len(labels))
-        watch = flow.stack([loss, measure_gradient(self.model, self.clip_grad_norm)])
-        sound = self.guard.step(watch)
+        hits = count_hits(logits.detach().argmax(dim=1), local_labels).sum()
+        loss, hits = ranks.add_gradients(self.model, loss.detach(), hits, len(labels))
+        if self.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(list(self.model.parameters()), self.clip_grad_norm)
+        self.optimizer.step()
         self.optimizer.zero_grad()
-        return watch, correct, sound
+        return loss, hits
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it: nothing, it is all in the model and the optimizer."""
+        """Return what a checkpoint holds of it: nothing beside the model and the optimizer."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
+        """Restore what `state` returned, before the first step."""
 
 
-def build_update(
-    *parts: Any, graph: bool, amp: bool, stochastic: bool
-) -> EagerUpdate | GraphUpdate:
-    """The update of these parts (`EagerUpdate`), compiled where `graph` or `amp` asks for it.
+def count_hits(guesses: flow.Tensor, labels: flow.Tensor) -> flow.Tensor:
+    """Return for each image whether it is guessed right, (n,) float32.
 
-    Raises:
-        ValueError: a graph cannot do that, or not as it should.
+    Args:
+        guesses: (n,) classes.
+        labels: (n,) classes: 1 or 0. Or (n, classes), the shares of mixup and CutMix, of which a
+            guess hits the share of its class: 0.7 for the class that 70 % of the image are of.
     """
-    if graph or amp:
-        return GraphUpdate(*parts, amp=amp, stochastic=stochastic)
-    return EagerUpdate(*parts)
+    if labels.ndim == 1:
+        return (guesses == labels).float()
+    return flow.gather(labels, 1, guesses.reshape(-1, 1)).reshape(-1)

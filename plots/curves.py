@@ -1,11 +1,12 @@
-"""A schedule's curve as the pictures need it: few points, its corners, its figures, its files."""
+"""A schedule's curve: its figures, the few points that draw it, round axis ticks, data files."""
 
 import csv
 import heapq
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,11 @@ if TYPE_CHECKING:
 
 # Okabe and Ito 2008, "Color Universal Design": told apart by color-blind readers as well.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MOST_MARKS = 30  # more of them would hide the curve
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The rates of one schedule over a run, and what is to be said about them.
+    """The learning rates of one schedule over a run, with the lines that stand below its picture.
 
     Attributes:
         name: what the legend calls it.
@@ -29,8 +29,8 @@ class Curve:
         base_lrs: the optimizer's rate of each group.
         horizon: the run.
         findings: lines of the lint.
-        note: what a reader must know, e.g. that the metric behind it is made up.
-        dashed: drawn over the others, for what was only planned.
+        note: a remark for the reader, e.g. that the metric behind the curve is made up.
+        dashed: drawn as a dashed line over the others, for rates that were only planned.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Curve:
     dashed: bool = False
 
     def groups(self) -> dict[str, Sequence[float]]:
-        """The distinct curves by label; groups with equal rates share one."""
+        """Return the distinct curves by label; groups with equal rates share one."""
         members: dict[tuple[float, ...], list[int]] = {}
         for index, rates in enumerate(self.rates):
             members.setdefault(tuple(rates), []).append(index)
@@ -54,10 +54,9 @@ class Curve:
         }
 
     def summary(self) -> str:
-        """The figures of the first group in one line.
+        """Return the figures of the first group in one line.
 
-        The area is the mean rate as a share of the base rate: what the run moves, all in all,
-        compared with the fixed rate.
+        The area is the mean rate as a share of the base rate.
         """
         rates, base = np.asarray(self.rates[0]), self.base_lrs[0]
         share = f"{rates.mean() / base:.0%} of base" if base else "none"
@@ -67,103 +66,39 @@ class Curve:
         )
 
 
-def find_corners(rates: Sequence[float]) -> dict[int, str]:
-    """The steps at which a curve changes its course, each with what it is.
+def thin_points(values: Sequence[float], most: int = 2000, precision: float = 5e-4) -> list[int]:
+    """Return the places of the few values that, joined by lines, draw the whole curve.
 
-    `up` is the first step after an upward jump (a restart), `down` the first after a downward one
-    (a milestone), `bend` a step where only the slope changes. A jump or a bend is some times larger
-    than what is beside it, so a smooth curve has none, however few its steps.
+    The value furthest from the lines so far is added, again and again (Douglas and Peucker 1973),
+    until none is further than `precision` of the curve's height, or there are `most`.
 
-    >>> find_corners([1.0] * 5 + [0.1] * 5)
-    {5: 'down'}
-    >>> find_corners([0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0])
-    {4: 'bend'}
-    """
-    values = np.asarray(rates, dtype=float)
-    if len(values) < 3:
-        return {}
-    scale = float(np.ptp(values)) or 1.0
-    changes = np.diff(values)
-    sizes, heights = np.abs(changes), np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
-    large = (sizes > 0.01 * scale) | ((sizes > 0.3 * heights) & (sizes > 1e-4 * scale))
-    jumps = np.flatnonzero((sizes > 4 * _largest_beside(sizes, (-1, 1), 0.0)) & large)
-    corners = {int(k) + 1: "up" if changes[k] > 0 else "down" for k in jumps}
-    slopes = changes.copy()
-    for k in jumps:  # a jump is no slope: the curve goes on as it was before, or after
-        slopes[k] = slopes[k - 1] if k else slopes[min(k + 1, len(slopes) - 1)]
-    bends = np.abs(np.diff(slopes))
-    before = bends > 4 * _largest_beside(bends, (-2, -1), np.inf)
-    after = bends > 4 * _largest_beside(bends, (1, 2), np.inf)
-    steep = bends > 0.05 * np.abs(slopes).max()
-    for k in np.flatnonzero((before | after) & steep):
-        if not {int(k), int(k) + 1, int(k) + 2} & corners.keys():
-            corners[int(k) + 1] = "bend"
-    return dict(sorted(corners.items()))
-
-
-def _largest_beside(sizes: np.ndarray, places: tuple[int, int], outside: float) -> np.ndarray:
-    """Of each entry the larger of the two at these places from it; `outside` beyond the ends."""
-    padded = np.concatenate(([outside] * 2, sizes, [outside] * 2))
-    first, second = (padded[2 + place : 2 + place + len(sizes)] for place in places)
-    return np.maximum(first, second)
-
-
-def corner_points(
-    rates: Sequence[float],
-    limit: int = 500,
-    precision: float = 5e-4,
-    corners: Mapping[int, str] | None = None,
-) -> list[int]:
-    """The steps whose points, joined by lines, draw the whole curve.
-
-    The first and the last step and both sides of every corner are kept, even beyond `limit`.
-    Between them, the step that lies furthest from the lines so far is added, again and again, until
-    nothing is further than `precision` of the curve's height.
-
-    Args:
-        rates: one per step; their logarithms where the axis is logarithmic.
-        limit: most points that smooth parts may bring the total to.
-        precision: as a share of the curve's height; the default is a fifth of a pixel in 400.
-        corners: what `find_corners` returned for these rates, if that was called already.
-
-    >>> corner_points([1.0] * 500 + [0.1] * 500)
+    >>> thin_points([1.0] * 500 + [0.1] * 500)
     [0, 499, 500, 999]
     """
-    values = np.asarray(rates, dtype=float)
-    last = len(values) - 1
-    kept = {0, last}
-    for step, kind in (find_corners(rates) if corners is None else corners).items():
-        kept |= {step} if kind == "bend" else {step - 1, step}
-    tolerance = precision * float(np.ptp(values))
-    ordered = sorted(kept)
-    heap = [_furthest(values, *ends) for ends in pairwise(ordered)]
-    heapq.heapify(heap)
-    while heap and len(kept) < limit:
-        distance, step, start, stop = heapq.heappop(heap)
-        if not -distance > tolerance:  # also where one is no number, as beside an infinite rate
-            break
-        kept.add(step)
-        heapq.heappush(heap, _furthest(values, start, step))
-        heapq.heappush(heap, _furthest(values, step, stop))
+    heights = np.asarray(values, dtype=float)
+
+    def furthest(start: int, stop: int) -> tuple[float, int, int, int]:
+        line = np.linspace(heights[start], heights[stop], stop - start + 1)
+        distances = np.abs(heights[start : stop + 1] - line)
+        place = int(distances.argmax())
+        return -float(distances[place]), start + place, start, stop
+
+    last = len(heights) - 1
+    kept, gaps = {0, last}, [furthest(0, last)]
+    while len(kept) < most and -gaps[0][0] > precision * np.ptp(heights):
+        _, place, start, stop = heapq.heappop(gaps)
+        kept.add(place)
+        heapq.heappush(gaps, furthest(start, place))
+        heapq.heappush(gaps, furthest(place, stop))
     return sorted(kept)
 
 
-def _furthest(values: np.ndarray, start: int, stop: int) -> tuple[float, int, int, int]:
-    """(minus the distance, step, start, stop) of the step furthest from the line start to stop."""
-    if stop - start < 2:
-        return 0.0, start, start, stop
-    line = np.linspace(values[start], values[stop], stop - start + 1)
-    distances = np.abs(values[start : stop + 1] - line)
-    step = int(distances.argmax())
-    return -float(distances[step]), start + step, start, stop
-
-
-def log_floor(curves: Sequence[Curve]) -> float:
-    """The lowest rate on a logarithmic axis: one to five decades below the highest.
+def log_floor(traces: Iterable[Sequence[float]]) -> float:
+    """Return the lowest rate on a logarithmic axis: one to five decades below the highest.
 
     Deeper, the axis would show little else than where the last step of a cosine ends.
     """
-    rates = np.concatenate([np.asarray(rates) for curve in curves for rates in curve.rates])
+    rates = np.concatenate([np.asarray(trace, dtype=float) for trace in traces])
     positive = rates[(rates > 0) & np.isfinite(rates)]
     if not positive.size:
         return 1e-5
@@ -174,7 +109,7 @@ def log_floor(curves: Sequence[Curve]) -> float:
 def line_points(
     rates: Sequence[float], floor: float | None = None
 ) -> tuple[list[int], list[float]]:
-    """Steps and rates of the few points that draw a curve.
+    """Return the steps and rates of the few points that draw a curve.
 
     Args:
         rates: one per step; what is not a number is drawn as 0.
@@ -183,8 +118,21 @@ def line_points(
     values = np.nan_to_num(np.asarray(rates, dtype=float), posinf=0.0, neginf=0.0)
     if floor is not None:
         values = np.maximum(values, floor)
-    steps = corner_points(np.log10(values) if floor is not None else values, limit=2000)
+    steps = thin_points(values if floor is None else np.log10(values))
     return steps, values[steps].tolist()
+
+
+def nice_ticks(low: float, high: float, count: int = 6) -> list[float]:
+    """Return about `count` round numbers from low to high: 1, 2 or 5 times a power of ten apart.
+
+    >>> nice_ticks(0, 10560), nice_ticks(0, 2)
+    ([0.0, 2000.0, 4000.0, 6000.0, 8000.0, 10000.0], [0.0, 0.5, 1.0, 1.5, 2.0])
+    """
+    rough = (high - low) / (count - 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    size = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.8 * rough)
+    first, last = math.ceil(low / size - 1e-9), math.floor(high / size + 1e-9)
+    return [round(k * size, 12) for k in range(first, last + 1)]
 
 
 def write_json(path: Path, curves: Sequence[Curve]) -> None:

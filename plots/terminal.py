@@ -1,11 +1,11 @@
-"""The curve as text, for a terminal of 80 columns."""
+"""Curves as text, for a terminal of 80 columns."""
 
 import math
 from collections.abc import Sequence
 
 import plotext
 
-from plots.curves import Curve, line_points, log_floor
+from plots.curves import Curve, line_points, log_floor, nice_ticks
 
 WIDTH, HEIGHT = 80, 20
 COLORS = (33, 208, 35, 175, 74, 178)  # of the 256 that terminals know; safe for the color-blind
@@ -25,7 +25,7 @@ def draw_terminal(curves: Sequence[Curve], log: bool = False, color: bool = Fals
     plotext.plot_size(WIDTH, HEIGHT)
     plotext.theme("clear")
     groups = [(label, rates) for curve in curves for label, rates in curve.groups().items()]
-    floor = log_floor(curves) if log else None
+    floor = log_floor(rates for _, rates in groups) if log else None
     legend, drawn = [], []
     for index, (label, rates) in enumerate(groups):
         marker = "braille" if color else MARKERS[index % len(MARKERS)]
@@ -55,7 +55,7 @@ def _draw_rate_axis(low: float, high: float, log: bool) -> None:
     else:
         low, high = min(low, 0.0), max(high, 0.0)
         high = high if high > low else 1.0
-        ticks = nice_ticks(low, high * 1.001, 6)  # the peak may lie just below a round number
+        ticks = nice_ticks(low, high * 1.001)  # the peak may lie just below a round number
         plotext.yticks(ticks, [f"{tick:.4g}" for tick in ticks])
     plotext.ylim(low, max(high, ticks[-1]))
 
@@ -64,20 +64,7 @@ def _draw_step_axes(total_steps: int, steps_per_epoch: int) -> None:
     plotext.scatter([0], [-1e9], xside="upper")  # an axis needs a point, were it out of sight
     lengths = {"lower": ("step", total_steps), "upper": ("epoch", total_steps / steps_per_epoch)}
     for side, (label, length) in lengths.items():
-        ticks = nice_ticks(0, length, 6)
+        ticks = nice_ticks(0, length)
         plotext.xlim(0, length, xside=side)
         plotext.xticks(ticks, [f"{tick:g}" for tick in ticks], xside=side)
         plotext.xlabel(label, xside=side)
-
-
-def nice_ticks(low: float, high: float, count: int) -> list[float]:
-    """About `count` round numbers from low to high: multiples of 1, 2 or 5 times a power of ten.
-
-    >>> nice_ticks(0, 10560, 6)
-    [0.0, 2000.0, 4000.0, 6000.0, 8000.0, 10000.0]
-    """
-    rough = (high - low) / (count - 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    size = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.8 * rough)
-    first, last = math.ceil(low / size - 1e-9), math.floor(high / size + 1e-9)
-    return [round(k * size, 12) for k in range(first, last + 1)]

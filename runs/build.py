@@ -10,10 +10,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from runs.settings import read_cadence, read_swa
+from runs.settings import trainer_durations
 
 if TYPE_CHECKING:
     from engine.process.signals import Interruption
+    from engine.recorder import Recorder
     from engine.trainer import Trainer
     from schedulers import Horizon
 
@@ -23,15 +24,13 @@ TRAINER_KEYS = (
     "clip_grad_norm",
     "label_smoothing",
     "keep_last",
-    "on_nonfinite",
-    "max_skipped",
     "graph",
     "amp",
 )
 
 
 def build_horizon(config: DictConfig) -> "Horizon":
-    """The length of the run, from sizes in the config alone: no data is read."""
+    """Return the horizon of a run, from sizes in the config alone: no data is read."""
     import engine  # noqa: F401  (prepares the process for OneFlow)
     from data import split_sizes
     from schedulers import Horizon
@@ -40,28 +39,45 @@ def build_horizon(config: DictConfig) -> "Horizon":
     return Horizon(config.epochs * steps_per_epoch, steps_per_epoch)
 
 
-def base_lrs(node: DictConfig) -> list[float]:
-    """The base rate of each parameter group that `train.build_optimizer` makes from this node."""
-    return [float(node.lr)] * (1 if node.decay_norm_and_bias else 2)
+def last_step(config: DictConfig, horizon: "Horizon") -> int:
+    """Return after how many steps the run ends: `max_steps`, or the whole horizon."""
+    return min(config.max_steps or horizon.total_steps, horizon.total_steps)
+
+
+def decays_everything(config: DictConfig) -> bool:
+    """Return `trainer.decay_norm_and_bias`; null means false for AdamW and LAMB, else true."""
+    chosen = config.trainer.decay_norm_and_bias
+    if chosen is None:
+        return str(config.optimizer.get("_target_")).rsplit(".", 1)[-1] not in ("AdamW", "LAMB")
+    return bool(chosen)
+
+
+def base_lrs(config: DictConfig) -> list[float]:
+    """Return the base learning rate of each parameter group that `build_optimizer` makes."""
+    return [float(config.optimizer.lr)] * (1 if decays_everything(config) else 2)
 
 
 def plan_rates(
     config: DictConfig, horizon: "Horizon", metrics: dict[int, float]
 ) -> list[list[float]]:
-    """The previewed rates: one list per step, with one rate per parameter group."""
+    """Return the previewed rates: one list per step, with one rate per parameter group."""
     from schedulers import trace_lr
 
-    groups = trace_lr(config.scheduler, base_lrs(config.optimizer), horizon, metrics=metrics)
+    groups = trace_lr(config.scheduler, base_lrs(config), horizon, metrics=metrics)
     return [list(rates) for rates in zip(*groups, strict=True)]
 
 
 def check_schedule(config: DictConfig, horizon: "Horizon") -> None:
-    """Refuse a schedule that cannot be built or followed, and lint it as the key `lint` says."""
+    """Refuse a schedule that cannot be built or followed, and lint it as the key `lint` says.
+
+    Raises:
+        ValueError: names the key that is wrong, or what lint found with `lint=error`.
+    """
     from data import split_sizes
     from schedulers import is_plateau
     from schedulers.lint import lint_trace
 
-    findings = lint_trace(config.scheduler, base_lrs(config.optimizer), horizon)
+    findings = lint_trace(config.scheduler, base_lrs(config), horizon)
     if findings and config.lint == "error":
         raise ValueError("lint=error: " + "; ".join(str(finding) for finding in findings) + ".")
     if config.lint == "warn":
@@ -69,8 +85,8 @@ def check_schedule(config: DictConfig, horizon: "Horizon") -> None:
             log.warning("Lint: %s", finding)
     if is_plateau(config.scheduler) and split_sizes(config.dataset)[1] == 0:
         raise ValueError(
-            "dataset.val_size=0: ReduceLROnPlateau follows the validation split; expected at "
-            "least 1."
+            "dataset.val_size=0: expected at least 1, since ReduceLROnPlateau follows the "
+            "validation split."
         )
 
 
@@ -81,25 +97,55 @@ def build_trainer(
     interruption: "Interruption",
     recorder: Any = None,
 ) -> "Trainer":
-    """Build every part of a run, from the data to the trainer.
-
-    Without a recorder there will be one that writes to the run folder.
-    """
+    """Build every part of a run; without a recorder, one that writes to the run folder."""
     import oneflow as flow
 
-    from data import BatchLoader, build_dataset
-    from engine.averaging import Averages
+    from engine.averaging import build_averages
     from engine.process import ranks
     from engine.process.machine import versions
-    from engine.recorder import Recorder
     from engine.trainer import Trainer
     from schedulers import build_scheduler
 
-    cadence = read_cadence(config, horizon)
+    durations = trainer_durations(config, horizon)
     flow.manual_seed(config.seed)
     model = build_part(config.model, "model").to(device)
-    optimizer = build_optimizer(config.optimizer, model)
+    optimizer = build_optimizer(config, model)
     scheduler = build_scheduler(config.scheduler, optimizer, horizon)
+    loaders = build_loaders(config, device)
+    swa = {key: steps for key, steps in durations.items() if key.startswith("swa_")}
+    epoch, ema_decay = loaders["train"].epoch, config.trainer.ema_decay
+    plain = OmegaConf.to_container(config, resolve=True)
+    return Trainer(
+        model,
+        optimizer,
+        scheduler,
+        loaders,
+        recorder or build_recorder(durations["log_every"], last_step(config, horizon)),
+        stop_step=last_step(config, horizon),
+        eval_every=durations["eval_every"],
+        checkpoint_every=durations["checkpoint_every"],
+        **{key: config.trainer[key] for key in TRAINER_KEYS},
+        averages=build_averages(model, epoch, interruption.poll, ema_decay=ema_decay, **swa),
+        seed=config.seed,
+        interruption=interruption,
+        about={"config": plain, "versions": versions(), "ranks": ranks.SIZE},
+    )
+
+
+def build_recorder(log_every: int, stop_step: int) -> "Recorder":
+    """Build the recorder that writes to the run folder."""
+    from engine.process import ranks
+    from engine.recorder import Recorder
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    return Recorder(folder, stop_step, log_every, silent=ranks.RANK > 0)
+
+
+def build_loaders(config: DictConfig, device: str) -> dict[str, Any]:
+    """Build the data set and the loaders of its three splits: train, val and test."""
+    from data import BatchLoader, build_dataset
+    from engine.process import ranks
+
     dataset = build_dataset(config.dataset)
     shared = {
         "batch_size": config.batch_size,
@@ -108,49 +154,26 @@ def build_trainer(
         "device": device,
         "part": ranks.part,
     }
-    loaders = {
+    return {
         "train": BatchLoader(
             dataset.train,
             **shared,
             seed=config.seed,
-            augment=config.dataset.augment,
+            augment=config.augment,
             shuffle=True,
             classes=len(dataset.class_names),
         ),
         "val": BatchLoader(dataset.val, **shared),
         "test": BatchLoader(dataset.test, **shared),
     }
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    stop_step = min(config.max_steps or horizon.total_steps, horizon.total_steps)
-    return Trainer(
-        model,
-        optimizer,
-        scheduler,
-        loaders,
-        recorder or Recorder(folder, stop_step, cadence["log_every"], silent=ranks.RANK > 0),
-        stop_step=stop_step,
-        eval_every=cadence["eval_every"],
-        checkpoint_every=cadence["checkpoint_every"],
-        **{key: config.trainer[key] for key in TRAINER_KEYS},
-        averages=Averages(
-            model,
-            loaders["train"].epoch,
-            interruption.poll,
-            ema_decay=config.trainer.ema_decay,
-            **read_swa(config, horizon),
-        ),
-        seed=config.seed,
-        interruption=interruption,
-        about={
-            "config": OmegaConf.to_container(config, resolve=True),
-            "versions": versions(),
-            "ranks": ranks.SIZE,
-        },
-    )
 
 
 def build_part(node: DictConfig, key: str, *args: Any, **kwargs: Any) -> Any:
-    """Instantiate a node; a target that is missing or refuses its arguments is a ValueError."""
+    """Instantiate a node.
+
+    Raises:
+        ValueError: the target is missing or refuses its arguments.
+    """
     try:
         return hydra.utils.instantiate(node, *args, _convert_="all", **kwargs)
     except (InstantiationException, AssertionError) as error:
@@ -158,22 +181,25 @@ def build_part(node: DictConfig, key: str, *args: Any, **kwargs: Any) -> Any:
         raise ValueError(f"{key}: {node._target_} cannot be built: {reason}") from error
 
 
-def build_optimizer(node: DictConfig, model: Any) -> Any:
-    """The optimizer of a node over a model's parameters.
+def build_optimizer(config: DictConfig, model: Any) -> Any:
+    """Build the optimizer over a model's parameters.
 
-    With `decay_norm_and_bias: false` there are two groups: the weights, and without weight decay
-    all parameters of fewer than two dimensions (norms' scales and shifts, biases).
+    Unless all parameters decay (see `decays_everything`) there are two groups: the weights, and
+    without weight decay all parameters of fewer than two dimensions (the scales and shifts of
+    norms, and biases).
+
+    Raises:
+        ValueError: the optimizer refuses its arguments, or a group would be empty.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [{"params": parameters}]
-    if not node.decay_norm_and_bias:
+    if not decays_everything(config):
         vectors = [parameter for parameter in parameters if parameter.ndim < 2]
         weights = [parameter for parameter in parameters if parameter.ndim >= 2]
         if not vectors or not weights:
             raise ValueError(
-                "optimizer.decay_norm_and_bias=false: this model has no two kinds of parameters; "
-                "expected true."
+                "trainer.decay_norm_and_bias=false: expected true, since this model has no two "
+                "kinds of parameters."
             )
         groups = [{"params": weights}, {"params": vectors, "weight_decay": 0.0}]
-    settings = OmegaConf.masked_copy(node, [key for key in node if key != "decay_norm_and_bias"])
-    return build_part(settings, "optimizer", groups)
+    return build_part(config.optimizer, "optimizer", groups)

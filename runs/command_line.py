@@ -1,10 +1,10 @@
-"""How every program of this project starts: Hydra composes, a mistake ends with one sentence."""
+"""The start of every program: Hydra composes a config, a mistake ends with one sentence."""
 
-import difflib
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from runs import ranks as launched
+from common.checks import suggest
+from runs import ranks
 from runs.overrides import expand_arguments, wants_sweep
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError, OSError, ArithmeticError)
 
 
-@launched.one_end()
+@ranks.leaving_on_failure()
 def run_command(
     task: Callable[[DictConfig], Any],
     config_name: str = "config",
@@ -39,42 +40,45 @@ def run_command(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions to us, not to Hydra's own printer
 
     def job(config: DictConfig) -> Any:
-        try:
-            with launched.team():
-                return task(config)
-        except BrokenPipeError:
-            end_unread()
-        except mistakes as error:
-            sys.exit(f"error: {explain(error)}")
+        with one_sentence(mistakes), ranks.connected_ranks():
+            return task(config)
 
     logging.raiseExceptions = False  # a log line for which the disk has no room is no mistake
     try:
-        sys.argv[1:] = expand_arguments(sys.argv[1:])
-        sys.argv[1:] = launched.follow(sys.argv[1:], trains=sweep is not None)
-        main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
-        if not wants_sweep(sys.argv[1:]):
-            main(job)()
-            return
-        if sweep is None:
-            raise ValueError("-m makes a sweep of trainings: it goes with train.py only.")
-        sweep(lambda run_job: main(run_job)())
-    except BrokenPipeError:
-        end_unread()
+        with one_sentence(mistakes):
+            sys.argv[1:] = expand_arguments(sys.argv[1:])
+            sys.argv[1:] = ranks.rank_arguments(sys.argv[1:], trains=sweep is not None)
+            main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
+            if not wants_sweep(sys.argv[1:]):
+                main(job)()
+            elif sweep is None:
+                raise ValueError("-m makes a sweep of trainings: it goes with train.py only.")
+            else:
+                sweep(lambda run_job: main(run_job)())
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@contextlib.contextmanager
+def one_sentence(mistakes: tuple[type[Exception], ...]) -> Iterator[None]:
+    """End the program with one sentence after a mistake, and silently where nobody reads on."""
+    try:
+        yield
+    except BrokenPipeError:
+        end_unread()
     except mistakes as error:
         sys.exit(f"error: {explain(error)}")
 
 
 def end_unread() -> None:
-    """End without a word: nobody reads on, as in `... | head`."""
+    """End silently: nobody reads on, as in `... | head`."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 
 
 def explain(error: Exception) -> str:
-    """The sentence for a mistake: Hydra's own, but for an unknown key the known ones are named."""
-    for cause in (error, error.__cause__):  # Hydra says of a log file only that it cannot be set up
+    """Return the sentence for a mistake: the error's own, except for files and unknown keys."""
+    for cause in (error, error.__cause__):  # Hydra hides the reason why it has no log file
         if isinstance(cause, OSError) and cause.filename and cause.strerror:
             return f"{cause.filename}: {cause.strerror}."
     if isinstance(error, InterpolationKeyError) and str(error).startswith("Interpolation key '"):
@@ -89,9 +93,7 @@ def explain(error: Exception) -> str:
         return str(error).strip()
     place, _, name = key.rpartition(".")
     known = sorted(str(name) for name in parent if name != "hydra")
-    near = difflib.get_close_matches(name, known, n=1)
     return (
         f"{key}: {place or 'the configuration'} has no key {name!r}; it has {', '.join(known)}."
-        + (f" Did you mean {near[0]}?" if near else "")
-        + f" (To add a key write +{key}=VALUE.)"
+        f"{suggest(name, known)} (To add a key write +{key}=VALUE.)"
     )

@@ -1,21 +1,29 @@
-"""What a run folder tells of its learning rates: the configuration, the metrics, the rates."""
+"""Lock a run folder, and read what a run left in it, bounded: it may come from a stranger.
 
-import fcntl
+The config of a run is read by `runs.config`.
+"""
+
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
-MAX_BYTES = 2**28  # a step of a run takes about 120
+from common.checks import is_integer
+from common.files import lock
+from runs.config import open_yaml
+
+MAX_EVENTS = 2**28  # bytes of an event file; a step of a run takes about 120
 MAX_RECORD = 2**18
+MAX_TEXT = 2**26  # bytes of summary.json or metrics.jsonl
 
 
 class FolderLock:
-    """Holds a run folder for this process, until it ends, however it ends.
+    """A run folder held for this process, until the process ends, however it ends.
 
     Raises:
         ValueError: another process holds it.
@@ -27,17 +35,14 @@ class FolderLock:
 
     def __enter__(self) -> "FolderLock":
         try:
-            self.file = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            self.file = lock(self.folder / ".lock")
+        except BlockingIOError as error:
+            raise ValueError(
+                f"Another process is training in {self.folder}: wait for it, or stop it."
+            ) from error
         except OSError as error:
             raise OSError(
                 f"The run folder {self.folder} cannot be written: {error.strerror}."
-            ) from error
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self.file)
-            raise ValueError(
-                f"Another process is training in {self.folder}: wait for it, or stop it."
             ) from error
         return self
 
@@ -45,18 +50,82 @@ class FolderLock:
         os.close(self.file)
 
 
-def read_objects(path: Path, texts: Callable[[str], list[str]]) -> list[dict[str, Any]]:
-    """The JSON objects of a file of a run, which may come from a stranger.
-
-    Args:
-        path: of the file.
-        texts: takes the file's text apart into those of its objects.
+def read_bounded(path: Path, limit: int) -> bytes | None:
+    """Return the content of a regular file; None where there is none.
 
     Raises:
-        ValueError: the file is damaged, or holds something else than objects.
+        ValueError: it is larger than any run writes it.
     """
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{path} is larger than {limit} bytes.")
+    return content
+
+
+def read_command(folder: Path) -> list[str]:
+    """Return the overrides of a run's command line, to be shown; empty where they were not kept.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / ".hydra" / "overrides.yaml"
+    if not path.is_file():
+        return []
+    with open_yaml(path, "the list of a run's overrides") as text:
+        words = yaml.safe_load(text)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("it is not a list of texts")
+    return words
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return the run's summary.json; empty where it has not ended.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    objects = _read_objects(folder / "summary.json", lambda text: [text])
+    return objects[0] if objects else {}
+
+
+def read_evaluations(folder: Path, name: str) -> dict[int, float]:
+    """Return a figure of metrics.jsonl (`val/loss`, `val/top1`, ...) by updates made before.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / "metrics.jsonl"
+    lines = _read_objects(path, str.splitlines)
+    found = [(line.get("step"), line[name]) for line in lines if name in line]
+    if not all(is_integer(step, 0) and type(value) in (int, float) for step, value in found):
+        raise ValueError(f"{path} is damaged: a step or {name} is no number.")
+    return dict(found)
+
+
+def read_metrics(folder: Path, mode: str) -> dict[int, float]:
+    """Return what ReduceLROnPlateau used: val/loss (mode min) or val/top1 (max) by updates made.
+
+    Raises:
+        FileNotFoundError: the folder holds no evaluation.
+        ValueError: the file is damaged.
+    """
+    name = "val/loss" if mode == "min" else "val/top1"
+    found = read_evaluations(folder, name)
+    if not found:
+        raise FileNotFoundError(f"{folder} has no evaluation with {name} in a metrics.jsonl.")
+    return found
+
+
+def _read_objects(path: Path, split: Callable[[str], list[str]]) -> list[dict[str, Any]]:
+    """Return the JSON objects of a file, whose text `split` takes apart; none without the file."""
+    content = read_bounded(path, MAX_TEXT)
+    if content is None:
+        return []
     try:
-        found = [json.loads(text) for text in texts(path.read_text())]
+        found = [json.loads(text) for text in split(content.decode())]
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
     if not all(isinstance(entry, dict) for entry in found):
@@ -64,28 +133,10 @@ def read_objects(path: Path, texts: Callable[[str], list[str]]) -> list[dict[str
     return found
 
 
-def read_metrics(folder: Path, mode: str) -> dict[int, float]:
-    """What ReduceLROnPlateau saw: val/loss (mode min) or val/top1 (max) by updates made before.
-
-    Raises:
-        FileNotFoundError: the folder holds no evaluation.
-        ValueError: the file is damaged.
-    """
-    name, path = "val/loss" if mode == "min" else "val/top1", folder / "metrics.jsonl"
-    lines = read_objects(path, str.splitlines) if path.is_file() else []
-    found = [(line.get("step"), line[name]) for line in lines if name in line]
-    if not found:
-        raise FileNotFoundError(f"{folder} has no evaluation with {name} in a metrics.jsonl.")
-    if not all(type(step) is int and isinstance(value, int | float) for step, value in found):
-        raise ValueError(f"{path} is damaged: a step or {name} is no number.")
-    return dict(found)
-
-
 def read_applied(folder: Path) -> list[dict[int, float]]:
-    """The rates that updates used, by step, of each parameter group: TensorBoard's lr/group0, ...
+    """Return the rates that updates used, by step, of each parameter group (`lr/group0`, ...).
 
-    They were stored as 32-bit floats. Where a step was made again after a resumption, the last
-    time counts.
+    They are stored as 32-bit floats.
 
     Raises:
         FileNotFoundError: the folder has no event file with such rates.
@@ -100,20 +151,10 @@ def read_applied(folder: Path) -> list[dict[int, float]]:
     return groups
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
-    """The run's summary.json; empty where it has not ended.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    path = folder / "summary.json"
-    return read_objects(path, lambda text: [text])[0] if path.is_file() else {}
-
-
 def read_scalars(folder: Path, wanted: Callable[[str], bool]) -> dict[str, dict[int, float]]:
-    """The values by step of each wanted tag, of all event files directly in a folder.
+    """Return the values by step of each wanted tag, from all event files directly in a folder.
 
-    Where a step was made again after a resumption, the last time counts. A last record that was cut
+    Of a step that was made again after a resumption, the last value counts. A record that was cut
     off, as where a run was killed, ends its file.
 
     Raises:
@@ -136,17 +177,15 @@ def read_scalars(folder: Path, wanted: Callable[[str], bool]) -> dict[str, dict[
 
 
 def read_records(path: Path) -> list[bytes]:
-    """The records of a file: each is length (8 bytes), its checksum (4), content, checksum (4).
+    """Return the records of a file: length (8 bytes), its checksum (4), content, checksum (4).
 
     Raises:
         ValueError: a checksum is wrong, or something is larger than any run writes it.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_BYTES} bytes.")
-    data, records, place = path.read_bytes(), [], 0
+    data, records, place = read_bounded(path, MAX_EVENTS) or b"", [], 0
     while place + 12 <= len(data):
         start = place + 12
-        _check(data[place : start - 4], data[start - 4 : start], path)
+        _check_sum(data[place : start - 4], data[start - 4 : start], path)
         length = int.from_bytes(data[place : start - 4], "little")
         if length > MAX_RECORD:
             raise ValueError(f"{path} has a record of more than {MAX_RECORD} bytes.")
@@ -154,11 +193,10 @@ def read_records(path: Path) -> list[bytes]:
         if place > len(data):  # cut off
             break
         records.append(data[start : start + length])
-        _check(records[-1], data[start + length : place], path)
+        _check_sum(records[-1], data[start + length : place], path)
     return records
 
 
-def _check(content: bytes, stored: bytes, path: Path) -> None:
-    """Compare the checksum of a content with the one behind it."""
+def _check_sum(content: bytes, stored: bytes, path: Path) -> None:
     if masked_crc32c(content) != int.from_bytes(stored, "little"):
         raise ValueError(f"{path} is damaged: a checksum is wrong.")

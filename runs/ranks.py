@@ -1,7 +1,7 @@
 """A program that `python -m oneflow.distributed.launch` has started several times.
 
-Rank 0 is the program that a person sees: Hydra names its run folder, and it writes and speaks. The
-others take over the folder. OneFlow is imported only where the ranks meet.
+Rank 0 owns the terminal and the run folder, which Hydra names; the other ranks take over its folder
+and print nothing. OneFlow is imported only where the ranks communicate.
 """
 
 import contextlib
@@ -25,17 +25,17 @@ AFTER_RANK_0 = 5.0  # seconds in which the launcher ends this rank, if rank 0 ha
 
 
 def several() -> bool:
-    """Whether this process is one of several."""
+    """Return whether this process is one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def rank() -> int:
-    """Which of them it is: from 0 on; 0 if it is the only one."""
+    """Return the number of this process: from 0 on; 0 if it is the only one."""
     return int(os.environ["RANK"]) if several() else 0
 
 
-def follow(arguments: Sequence[str], trains: bool) -> list[str]:
-    """The command line of this rank: rank 0's own, or what makes Hydra follow rank 0 in silence.
+def rank_arguments(arguments: Sequence[str], trains: bool) -> list[str]:
+    """Return the command line of this rank; all but rank 0 get its run folder and no output.
 
     Raises:
         ValueError: it is not the command line of a training.
@@ -52,11 +52,11 @@ def follow(arguments: Sequence[str], trains: bool) -> list[str]:
         return list(arguments)
     if any(word.partition("=")[0] in PRINTS for word in arguments):
         sys.exit(0)
-    from engine.process.ranks import tell
+    from engine.process.ranks import broadcast
 
     return [
         *arguments,
-        f"hydra.run.dir={quote(Path(tell()))}",  # waits for rank 0
+        f"hydra.run.dir={quote(Path(broadcast()))}",  # waits for rank 0
         "hydra.output_subdir=null",
         "~hydra.job_logging.handlers.file",
         "hydra.job_logging.root.handlers=[console]",
@@ -65,24 +65,24 @@ def follow(arguments: Sequence[str], trains: bool) -> list[str]:
 
 
 @contextlib.contextmanager
-def team() -> Iterator[None]:
-    """Around the task of each rank: they share the folder, and none outlives another."""
+def connected_ranks() -> Iterator[None]:
+    """Run the task of each rank: they share the folder, and none outlives another."""
     if not several():
         yield
         return
-    from engine.process.ranks import tell, together
+    from engine.process.ranks import broadcast, connected
 
     if rank() == 0:
-        tell(HydraConfig.get().runtime.output_dir)
-    with together():
+        broadcast(HydraConfig.get().runtime.output_dir)
+    with connected():
         yield
 
 
 @contextlib.contextmanager
-def one_end() -> Iterator[None]:
-    """Around the whole program: a rank that fails says so, and leaves without waiting for others.
+def leaving_on_failure() -> Iterator[None]:
+    """Run the whole program; a rank that fails reports why and ends without waiting for the others.
 
-    Python's own way out waits in OneFlow for all ranks, which is right if all of them end.
+    A normal exit of Python waits in OneFlow for all ranks, which is right if all of them end.
     """
     if several():
         end_with_launcher()
@@ -101,9 +101,9 @@ def one_end() -> Iterator[None]:
 
 
 def end_with_launcher() -> None:
-    """Have SIGTERM sent to this process when the launcher ends, however it ends.
+    """Have the system send SIGTERM to this process when the launcher ends, however it ends.
 
-    It ends without its ranks when it is killed, or leads no group of processes.
+    A launcher that is killed, or leads no group of processes, does not end its ranks.
     """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -1,67 +1,45 @@
 """The run-level keys: what each accepts. Durations are checked where they become steps."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from common.checks import is_integer, is_number, refusal
+
 if TYPE_CHECKING:
     from schedulers import Horizon
 
+Check = tuple[Callable[[Any], bool], str]  # whether it accepts a value, and what it accepts
 
-def is_integer(value: object) -> bool:
-    """Whether this is an int and not a bool (which Python counts among them)."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: object) -> bool:
-    """Whether this is a finite int or float, and not a bool."""
-    return (is_integer(value) or isinstance(value, float)) and math.isfinite(value)  # type: ignore
+COUNT: Check = (lambda v: is_integer(v, 1), "an integer of at least 1")
+SWITCH: Check = (lambda v: isinstance(v, bool), "true or false")
+ABOVE_0: Check = (lambda v: is_number(v) and v > 0, "a number above 0")
 
 
-def integer_from(low: int, high: float = math.inf) -> Callable[[Any], bool]:
-    """A check for the integers from `low` to `high`."""
-    return lambda value: is_integer(value) and low <= value <= high
+def or_null(check: Check) -> Check:
+    """Return the check that accepts null too."""
+    return lambda v: v is None or check[0](v), f"null or {check[1]}"
 
 
-def one_of(*choices: str) -> Callable[[Any], bool]:
-    """A check for these words."""
-    return lambda value: value in choices
-
-
-SETTINGS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("seed", integer_from(0, 2**31 - 1), "an integer from 0 to 2147483647"),
-    ("epochs", integer_from(1), "an integer of at least 1"),
-    ("batch_size", integer_from(1), "an integer of at least 1"),
-    ("device", one_of("auto", "cpu", "cuda"), "auto, cpu or cuda"),
-    ("max_steps", lambda v: v is None or integer_from(1)(v), "null or an integer of at least 1"),
+SETTINGS: dict[str, Check] = {
+    "seed": (lambda v: is_integer(v, 0, 2**31 - 1), "an integer from 0 to 2147483647"),
+    "epochs": COUNT,
+    "batch_size": COUNT,
+    "device": (lambda v: v in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
+    "max_steps": or_null(COUNT),
     # YAML reads a bare `off` as false.
-    ("lint", lambda v: v in ("warn", "error", "off") or v is False, "warn, error or off"),
-    (
-        "trainer.clip_grad_norm",
-        lambda v: v is None or (is_number(v) and v > 0),
-        "null or a number above 0",
-    ),
-    (
-        "trainer.label_smoothing",
-        lambda v: is_number(v) and 0 <= v < 1,
-        "a number from 0 up to, not including, 1",
-    ),
-    (
-        "trainer.ema_decay",
-        lambda v: v is None or (is_number(v) and 0 < v < 1),
-        "null or a number between 0 and 1, as 0.999",
-    ),
-    ("trainer.keep_last", integer_from(1), "an integer of at least 1"),
-    ("trainer.on_nonfinite", one_of("stop", "skip"), "stop or skip"),
-    ("trainer.max_skipped", integer_from(1), "an integer of at least 1"),
-    ("trainer.graph", lambda v: isinstance(v, bool), "true or false"),
-    ("trainer.amp", lambda v: isinstance(v, bool), "true or false"),
-    ("optimizer.lr", lambda v: is_number(v) and v > 0, "a number above 0"),
-    ("optimizer.weight_decay", lambda v: is_number(v) and v >= 0, "a number of at least 0"),
-    ("optimizer.decay_norm_and_bias", lambda v: isinstance(v, bool), "true or false"),
-)
+    "lint": (lambda v: v in ("warn", "error", "off") or v is False, "warn, error or off"),
+    "trainer.clip_grad_norm": or_null(ABOVE_0),
+    "trainer.label_smoothing": (lambda v: is_number(v) and 0 <= v < 1, "a number, 0 <= value < 1"),
+    "trainer.ema_decay": or_null((lambda v: is_number(v) and 0 < v < 1, "a number, 0 < value < 1")),
+    "trainer.keep_last": COUNT,
+    "trainer.graph": SWITCH,
+    "trainer.amp": SWITCH,
+    "trainer.decay_norm_and_bias": or_null(SWITCH),
+    "optimizer.lr": ABOVE_0,
+    "optimizer.weight_decay": (lambda v: is_number(v) and v >= 0, "a number of at least 0"),
+}
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
@@ -70,39 +48,31 @@ def check_settings(config: Mapping[str, Any]) -> None:
     Raises:
         ValueError: names the key, the value and what is accepted.
     """
-    for key, accepts, accepted in SETTINGS:
+    for key, (accepts, expected) in SETTINGS.items():
         value: Any = config
         for part in key.split("."):
             value = value.get(part)
         if not accepts(value):
-            raise ValueError(f"{key}={value!r}: expected {accepted}.")
+            raise refusal(key, value, expected)
 
 
-def read_cadence(config: DictConfig, horizon: "Horizon") -> dict[str, int]:
-    """Steps between evaluations, fetches and checkpoints."""
-    from schedulers import to_steps
-
-    keys = ("eval_every", "log_every", "checkpoint_every")
-    return {
-        key: to_steps(config.trainer[key], horizon, f"trainer.{key}", minimum=1) for key in keys
-    }
-
-
-def read_swa(config: DictConfig, horizon: "Horizon") -> dict[str, Any]:
-    """After which step SWA starts, and every how many steps it takes the weights; {}: it is off.
+def trainer_durations(config: DictConfig, horizon: "Horizon") -> dict[str, int]:
+    """Return the durations of the node `trainer` in steps; those of SWA only where it is on.
 
     Raises:
-        ValueError: one of them is no duration, or it would start after the run.
+        ValueError: one of them is no duration, or SWA would start after the run.
     """
     from schedulers import to_steps
 
-    if config.trainer.swa_start is None:
-        return {}
-    keys = ("swa_start", "swa_every")
-    swa = {key: to_steps(config.trainer[key], horizon, f"trainer.{key}", minimum=1) for key in keys}
-    if swa["swa_start"] > horizon.total_steps:
+    keys = ["eval_every", "log_every", "checkpoint_every"]
+    if config.trainer.swa_start is not None:
+        keys += ["swa_start", "swa_every"]
+    steps = {
+        key: to_steps(config.trainer[key], horizon, f"trainer.{key}", minimum=1) for key in keys
+    }
+    if steps.get("swa_start", 0) > horizon.total_steps:
         raise ValueError(
-            f"trainer.swa_start={config.trainer.swa_start} is step {swa['swa_start']}, and the run "
-            f"has {horizon.total_steps}: expected one of them."
+            f"trainer.swa_start={config.trainer.swa_start}: expected at most the run's "
+            f"{horizon.total_steps} steps."
         )
-    return swa
+    return steps

@@ -1,17 +1,19 @@
 """Where a run starts: at step 0, or at a checkpoint of its own (resume) or of another (fork)."""
 
-import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runs.build import plan_rates
+from common.files import write_text
+from runs.build import last_step, plan_rates
 from runs.config import read_run_config
+from runs.folder import read_summary
 from runs.overrides import FREE_IN_A_FORK, MAY_CHANGE, MUST_STAY, differences, key_of
+from runs.settings import trainer_durations
 from runs.targets import check_targets
 
 if TYPE_CHECKING:
@@ -23,67 +25,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The run from which this one goes on.
-
-    Attributes:
-        folder: its run folder.
-        config: its config, as it was when it last ran.
-    """
-
-    folder: Path
-    config: DictConfig
-
-
-def read_origin(config: DictConfig) -> Origin | None:
-    """The run that `resume` or `fork` names, when its config has been looked at.
-
-    Raises:
-        ValueError: it cannot be used, would call what it may not, or differs where it may not.
-        FileNotFoundError: there is no such run folder.
-    """
-    folder = config.resume or config.fork
-    if not folder:
-        return None
-    origin = Origin(Path(folder), read_run_config(Path(folder)))
-    check_targets(origin.config, list(config.allow_targets))
-    check_targets(config, list(config.allow_targets))
-    if config.resume:
-        check_same(config, origin, lambda key: key not in MAY_CHANGE, "resume")
-    else:
-        check_same(config, origin, stays_in_a_fork, "fork")
-    return origin
-
-
-def stays_in_a_fork(key: str) -> bool:
-    """Whether a key must be the same in a fork."""
-    return key.split(".")[0] in MUST_STAY and key not in FREE_IN_A_FORK
-
-
-def check_same(config: DictConfig, origin: Origin, stays: Callable[[str], bool], verb: str) -> None:
-    """Refuse a config that differs from the run's in a key that has to stay.
-
-    Raises:
-        ValueError: lists the keys, what the run has and what was asked for.
-    """
-    told = [
-        f"{key}: the run has {has}, asked for {asked}"
-        for key, has, asked in differences(origin.config, config)
-        if stays(key)
-    ]
-    if told:
-        raise ValueError(f"{verb}={origin.folder} cannot change {'; '.join(told)}.")
-
-
-@dataclass(frozen=True)
 class Start:
     """Where a run starts.
 
     Attributes:
-        resumes: whether it goes on in a folder where it has been before.
+        resumes: whether it continues in the folder where it has been before.
         checkpoint: to start from; None: at step 0.
-        forked_from: what the summary says of the run that the checkpoint is from.
-        forks: whether the checkpoint is that other run's, and not this one's.
+        forked_from: the run and the step of a fork's first checkpoint, for the summary.
+        forks: whether the checkpoint is that other run's.
         same_horizon: whether the run is as long as when the checkpoint was written.
     """
 
@@ -111,17 +60,17 @@ class Start:
             trainer.recorder.continue_from(trainer.step, nothing, {})
 
     def is_over(self, stop_step: int, folder: Path) -> bool:
-        """Whether the run that is resumed is complete and has nothing left to do."""
+        """Return whether the run that is resumed is complete and has nothing left to do."""
         if not self.checkpoint or self.forks or self.checkpoint.state["step"] < stop_step:
             return False
         try:
-            return bool(json.loads((folder / "summary.json").read_text())["status"] == "completed")
-        except (OSError, ValueError, KeyError, TypeError):
+            return read_summary(folder).get("status") == "completed"
+        except (OSError, ValueError):
             return False
 
 
-def find_start(config: DictConfig, horizon: "Horizon", stop_step: int, folder: Path) -> Start:
-    """Where the run of this config starts; reads and checks what it needs of other runs.
+def find_start(config: DictConfig, horizon: "Horizon", folder: Path) -> Start:
+    """Return where the run of this config starts; read and check what it needs of other runs.
 
     Raises:
         ValueError: the config differs from the run's where it may not, a file cannot be used, or
@@ -130,70 +79,90 @@ def find_start(config: DictConfig, horizon: "Horizon", stop_step: int, folder: P
     """
     from engine.checkpoint import read_newest
 
-    origin = read_origin(config)
-    if origin is None:
+    before = read_origin(config)
+    if before is None:
         return Start()
     checkpoint = read_newest(folder / "checkpoints") if config.resume else None
-    if origin and checkpoint:
-        check_ranks(checkpoint)
-        same_horizon = check_resumed(config, origin, checkpoint, horizon, stop_step)
-        return Start(True, checkpoint, checkpoint.state["forked_from"], same_horizon=same_horizon)
+    if checkpoint:
+        warn_of_other_ranks(checkpoint)
+        same = check_length(config, before, checkpoint, horizon)
+        return Start(True, checkpoint, checkpoint.state["forked_from"], same_horizon=same)
     if config.fork:
-        checkpoint = find_fork(config, horizon, stop_step)
-        step = checkpoint.state["step"]
-        return Start(bool(config.resume), checkpoint, {"run": config.fork, "step": step}, True)
+        checkpoint = find_fork(config, horizon)
+        origin = {"run": config.fork, "step": checkpoint.state["step"]}
+        return Start(bool(config.resume), checkpoint, origin, forks=True)
     log.info("There is no checkpoint in %s yet: the run begins again.", folder)
     return Start(True)
 
 
-def check_resumed(
-    config: DictConfig,
-    origin: Origin,
-    checkpoint: "Checkpoint",
-    horizon: "Horizon",
-    stop_step: int,
+def read_origin(config: DictConfig) -> DictConfig | None:
+    """Return the config of the run that `resume` or `fork` names, checked; None without either.
+
+    Raises:
+        ValueError: it cannot be used, would call what it may not, or differs where it may not.
+        FileNotFoundError: there is no such run folder.
+    """
+    key = "resume" if config.resume else "fork"
+    if not config[key]:
+        return None
+    before = read_run_config(Path(config[key]))
+    for part in (before, config):
+        check_targets(part, list(config.allow_targets))
+    refused = [
+        f"{name}: the run has {has}, asked for {asked}"
+        for name, has, asked in differences(before, config)
+        if (name not in MAY_CHANGE if config.resume else stays_in_a_fork(name))
+    ]
+    if refused:
+        raise ValueError(f"{key}={config[key]} cannot change {'; '.join(refused)}.")
+    return before
+
+
+def stays_in_a_fork(key: str) -> bool:
+    """Return whether a key must be the same in a fork."""
+    return (key in MUST_STAY or key.split(".")[0] in MUST_STAY) and key not in FREE_IN_A_FORK
+
+
+def check_length(
+    config: DictConfig, before: DictConfig, checkpoint: "Checkpoint", horizon: "Horizon"
 ) -> bool:
-    """Refuse a length under which the steps already made would have been others.
+    """Refuse a length of the run under which the steps already made would have been others.
 
     Returns:
-        Whether the length is the one under which the run ran.
+        Whether the length is that of the run so far.
 
     Raises:
         ValueError: names the key and what would have been different.
     """
-    from schedulers import Horizon, to_steps
+    from schedulers import Horizon
 
-    state, epochs = checkpoint.state, int(origin.config.epochs)
-    before = Horizon(epochs * horizon.steps_per_epoch, horizon.steps_per_epoch)
+    state, stop_step = checkpoint.state, last_step(config, horizon)
     if state["step"] > stop_step:
         key = f"max_steps={config.max_steps}" if config.max_steps else f"epochs={config.epochs}"
         raise ValueError(f"{key}: the run has made {state['step']} steps, more than {stop_step}.")
-    if before == horizon:
+    was = Horizon(int(before.epochs) * horizon.steps_per_epoch, horizon.steps_per_epoch)
+    if was == horizon:
         return True
-    for key in ("eval_every", "swa_start", "swa_every"):
-        value = config.trainer[key]
-        if value is None or (config.trainer.swa_start is None and key == "swa_every"):
-            continue
-        steps = [to_steps(value, run, f"trainer.{key}") for run in (before, horizon)]
-        if steps[0] != steps[1]:
+    old, new = trainer_durations(config, was), trainer_durations(config, horizon)
+    for key in {"eval_every", "swa_start", "swa_every"} & old.keys():
+        if old[key] != new[key]:
             raise ValueError(
-                f"epochs={config.epochs}: with trainer.{key}={value} the run had {steps[0]} steps "
-                f"there, and this would have {steps[1]}."
+                f"epochs={config.epochs}: trainer.{key}={config.trainer[key]} was {old[key]} "
+                f"steps and would be {new[key]}."
             )
     planned = plan_rates(config, horizon, state["plateau_metrics"])[state["first_step"] :]
-    steps = zip(checkpoint.applied.tolist(), planned, strict=False)
-    changed = [step for step, (applied, plan) in enumerate(steps) if applied != plan]
-    if changed:
-        raise ValueError(
-            f"epochs={config.epochs} changes the schedule where the run has already been: the rate "
-            f"of step {state['first_step'] + changed[0]} was {checkpoint.applied[changed[0]][0]:g} "
-            f"and would be {planned[changed[0]][0]:g} (fork= may)."
-        )
+    steps = enumerate(zip(checkpoint.applied.tolist(), planned, strict=False), state["first_step"])
+    for step, (applied, plan) in steps:
+        if applied != plan:
+            raise ValueError(
+                f"epochs={config.epochs} changes the schedule where the run has already been: the "
+                f"rate of step {step} was {applied[0]:g} and would be {plan[0]:g} (fork= may)."
+            )
     return False
 
 
-def check_ranks(checkpoint: "Checkpoint") -> None:
-    """Say so if a run goes on with another number of processes than it had so far."""
+def warn_of_other_ranks(checkpoint: "Checkpoint") -> None:
+    """Warn if a run goes on with another number of processes than it had so far."""
     from engine.process.ranks import SIZE
 
     before = checkpoint.state.get("ranks", 1)
@@ -206,8 +175,8 @@ def check_ranks(checkpoint: "Checkpoint") -> None:
         )
 
 
-def find_fork(config: DictConfig, horizon: "Horizon", stop_step: int) -> "Checkpoint":
-    """The checkpoint of another run from which a fork starts.
+def find_fork(config: DictConfig, horizon: "Horizon") -> "Checkpoint":
+    """Return the checkpoint of another run from which a fork starts.
 
     Raises:
         ValueError: there is none at this step; lists those that exist.
@@ -227,18 +196,15 @@ def find_fork(config: DictConfig, horizon: "Horizon", stop_step: int) -> "Checkp
             f"fork_at={config.fork_at} is step {step}, of which {config.fork} keeps no checkpoint: "
             f"it has those of {', '.join(str(kept) for kept in sorted(folders))}."
         )
-    if step >= stop_step:
+    if step >= (stop_step := last_step(config, horizon)):
         raise ValueError(f"fork_at={config.fork_at}: nothing is left of {stop_step} steps.")
     return read_checkpoint(folders[step])
 
 
 def save_config(config: DictConfig, overrides: Sequence[str], folder: Path) -> None:
-    """Keep the config of a run, resolved, for the next time that it is resumed."""
+    """Write the config of a run, and its overrides, for the next time that it is resumed."""
     kept = OmegaConf.merge(config, {"resume": None, "allow_targets": []})
     words = [word for word in overrides if key_of(word) not in ("resume", "allow_targets")]
-    for name, content in (("config", kept), ("overrides", OmegaConf.create(words))):
-        path = folder / ".hydra" / f"{name}.yaml"
-        path.parent.mkdir(exist_ok=True)
-        fresh = path.with_suffix(".tmp")
-        OmegaConf.save(content, fresh)
-        fresh.replace(path)
+    (folder / ".hydra").mkdir(exist_ok=True)
+    write_text(folder / ".hydra/config.yaml", OmegaConf.to_yaml(kept))
+    write_text(folder / ".hydra/overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(words)))

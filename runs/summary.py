@@ -1,4 +1,4 @@
-"""What a run says of itself: the lines on the screen, and summary.json."""
+"""The lines that a run prints, and its summary.json."""
 
 import logging
 import os
@@ -22,10 +22,17 @@ log = logging.getLogger(__name__)
 GROUPS = ("dataset", "model", "optimizer", "scheduler")
 
 
-def summarize(
-    trainer: "Trainer", config: DictConfig, status: str, test: dict[str, float]
+def write_summary(
+    trainer: "Trainer",
+    config: DictConfig,
+    horizon: "Horizon",
+    status: str,
+    test: dict[str, float],
 ) -> dict[str, Any]:
-    """What summary.json says of a run; accuracies in percent, null where there is none."""
+    """Write summary.json and the HParams tab; return the summary.
+
+    Accuracies are in percent, null where there is none.
+    """
     from engine.process.machine import hardware, versions
     from engine.process.ranks import SIZE
 
@@ -41,7 +48,6 @@ def summarize(
         "val_top1_last": trainer.last.get("top1"),
         "val_top1_best": trainer.best.get("top1"),
         "best_step": trainer.best.get("step"),
-        "skipped_updates": trainer.skipped,
         "seconds": round(trainer.recorder.seconds, 3),
         "images_per_second": round(trainer.recorder.images_per_second, 1),
         "hardware": hardware(),
@@ -49,11 +55,15 @@ def summarize(
     }
     if trainer.about["forked_from"]:
         summary["forked_from"] = trainer.about["forked_from"]
-    return summary | ({"ranks": SIZE} if SIZE > 1 else {})
+    if SIZE > 1:
+        summary["ranks"] = SIZE
+    summary["lr_check"] = check_rates(trainer, config, horizon)
+    trainer.recorder.summary(hparam_settings(config), summary)
+    return summary
 
 
 def averaged_figures(trainer: "Trainer", test: dict[str, float]) -> dict[str, float | None]:
-    """What summary.json says of the means of the weights: nothing where there are none."""
+    """Return the figures of each running average of the weights."""
     figures: dict[str, float | None] = {}
     for average in trainer.averages.each:
         name = average.name
@@ -79,7 +89,7 @@ def check_rates(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> d
 
 
 def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> str:
-    """What is about to run, in the lines that the screen shows first."""
+    """Return the first lines on the screen: what is about to run."""
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     names = {group: choice(group, config) for group in GROUPS}
     return (
@@ -90,7 +100,7 @@ def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> 
 
 
 def hparam_settings(config: DictConfig) -> dict[str, Any]:
-    """What the HParams tab shows of a config: the groups' names for their targets, and no nulls."""
+    """Return the settings for the HParams tab: no nulls, and group names in place of targets."""
     settings = flatten(OmegaConf.to_container(config, resolve=True))
     plain = {
         key: value if isinstance(value, bool | int | float | str) else str(value)
@@ -103,7 +113,7 @@ def hparam_settings(config: DictConfig) -> dict[str, Any]:
 def record_images(trainer: "Trainer") -> None:
     """Show up to 32 images of a new run's first batch in TensorBoard, as the model sees them."""
     from data import BatchLoader
-    from data.pictures import restore_pixels, tile_images
+    from data.images import restore_pixels, tile_images
 
     loader = trainer.train_loader
     if trainer.step == trainer.first_step and isinstance(loader, BatchLoader):
@@ -113,30 +123,30 @@ def record_images(trainer: "Trainer") -> None:
 
 
 def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
-    """What was reached and how to look at it, in the lines that the screen shows last."""
+    """Return the last lines on the screen: what was reached and how to look at it."""
     folder = Path(os.path.relpath(trainer.recorder.folder))
     # Beside Python itself, where the environment is not activated, as after `make train`.
     beside = os.path.relpath(Path(sys.executable).with_name("tensorboard"))
     tensorboard = "tensorboard" if shutil.which("tensorboard") else beside
     check = summary["lr_check"]
-    averaged = [
-        f"with {name.upper()} weights {summary[f'test_top1_{name}']:.2f} %"
+    averaged = "".join(
+        f"test top-1 with {name.upper()} weights {summary[f'test_top1_{name}']:.2f} %\n"
         for name in ("ema", "swa")
         if summary.get(f"test_top1_{name}") is not None
-    ]
-    matching = check["steps"] - check["mismatches"]
+    )
     return (
         f"test top-1 {summary['test_top1']:.2f} %, top-5 {summary['test_top5']:.2f} % "
         f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n"
-        f"{''.join(f'test top-1 {told}' + chr(10) for told in averaged)}"
-        f"learning rates as previewed: {matching} of {check['steps']} steps\n"
+        f"{averaged}"
+        f"learning rates as previewed: {check['steps'] - check['mismatches']} of "
+        f"{check['steps']} steps\n"
         f"everything is in {folder}\n"
         f"look at the curves: {tensorboard} --logdir {folder.parent}"
     )
 
 
 def choice(group: str, config: DictConfig) -> str:
-    """The name by which a group was chosen: its YAML's, or the class where `_target_` was given."""
+    """Return the name by which a group was chosen: its YAML, or the class of a given `_target_`."""
     overrides = HydraConfig.get().overrides.task
     if any(override.lstrip("+").startswith(f"{group}._target_=") for override in overrides):
         return str(config[group]._target_).rsplit(".", 1)[-1]
@@ -144,5 +154,5 @@ def choice(group: str, config: DictConfig) -> str:
 
 
 def how_to_continue(trainer: "Trainer") -> str:
-    """What to type to go on with a run."""
+    """Return the sentence with the command that continues a run."""
     return f"Continue with: python train.py resume={os.path.relpath(trainer.recorder.folder)}"

@@ -1,24 +1,26 @@
-"""Compare runs: which schedule, by how much, and is it more than luck.
+"""Compare runs: which schedule is better, by how much, and is the difference beyond chance.
 
     python -m scripts.compare multirun/2024-05-01_12-00-00
     python -m scripts.compare RUN RUN RUN --out report --reference step --accuracies 20,30
     python -m scripts.compare multirun/TUNING --best optimizer.lr
 
 Reads run folders, and folders with run folders at any depth; trains nothing. Writes `report.html`
-(one file), `report.md` with its pictures, `results.csv` and `groups/` (curves for TensorBoard).
-`docs/compare.md` says how to read the report.
+(one file), `report.md`, `results.csv` and `groups/` (curves for TensorBoard). `docs/compare.md`
+explains how to read the report.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from runs.comparison.report import write_report
 from runs.comparison.runs import find_runs, read_run
-from runs.comparison.write import write_report
+from runs.comparison.tuning import choose_best
 
 
-def main() -> None:
-    """Read the command line, write the report, say what it says."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Read the command line, write the report, and print it in short."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.compare", description="Compare runs: a report from run folders."
     )
@@ -29,18 +31,15 @@ def main() -> None:
         "--accuracies", type=_percents, default=(), help="of the table of steps, as 20,30"
     )
     parser.add_argument("--best", metavar="KEY", help="only print the best value per scheduler")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     try:
         if options.best:
-            from runs.comparison.tuning import choose_best
-
-            runs = [read_run(folder) for folder in find_runs(options.folders)]
-            print(choose_best(runs, options.best))
-            return
-        report = write_report(options.folders, options.out, options.reference, options.accuracies)
+            print(choose_best(map(read_run, find_runs(options.folders)), options.best))
+        else:
+            out, reference = options.out, options.reference
+            print(write_report(options.folders, out, reference, options.accuracies))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    print(report)
 
 
 def _percents(text: str) -> list[float]:

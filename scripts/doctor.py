@@ -1,13 +1,15 @@
-"""Say what is right on this machine, and where it is not, what to type.
+"""Check this machine, and where something is wrong, print the line to type.
 
     python -m scripts.doctor                                  # or: make doctor
     python -m scripts.doctor dataset=cifar10 dataset.root=/data device=cuda
 
-Takes the keys of a run, and then looks at what that run needs. Any Python from 3.8 on will do: it
-needs no package until it starts OneFlow, in a process of its own, by the code that a training
-starts with (scripts/doctor_inside.py). So what it finds is what the training would stop at.
+Takes the keys of a run and checks what that run needs. Any Python from 3.8 on
+will do: the first part needs no package. The second part starts OneFlow in
+another process, by the code that a training starts with, so it fails where the
+training would.
 
-Exit code 1 if something must be mended; 0 if all is well or only what is optional is missing.
+Exit code 1 if a check failed; 0 if all is well or only something optional is
+missing.
 """
 
 from __future__ import annotations
@@ -25,229 +27,266 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from common.files import is_writable
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHON = (3, 10)
-WIDTH = 80
 START = "OneFlow starts"
 SETUP = "make clean setup"
 ROOM = 10**9  # bytes: the data set and its decoded form take 0.35 GB, a run some megabytes
 SETUP_ROOM = 5 * 10**9
-ELSEWHERE = "OneFlow 0.9.0 is for Linux on x86-64 with glibc (see docs/faq.md for other systems)"
-SECONDS = 300  # until a start that says nothing is given up
+PATIENCE = 300  # seconds after which a start is given up
+FAST_KERNELS = {"Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids"}  # AVX2 or more
 
 
 class Finding(NamedTuple):
-    """One line of the report."""
+    """One line of the report.
 
-    status: str  # "ok" | "mend" | "note" (optional, or not checked)
+    Attributes:
+        status: ok, FAIL, or note (optional, or not checked).
+        line: what to type.
+    """
+
+    status: str
     name: str
     text: str
-    line: str = ""  # what to type
+    line: str = ""
 
 
-def load_alone(path: str) -> ModuleType:
-    """A module of this project without its package, whose import would bring OneFlow."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+def load_machine() -> ModuleType:
+    """Return engine.process.machine, without its packages, whose import would need OneFlow."""
+    path = ROOT / "engine/process/machine.py"
+    spec = importlib.util.spec_from_file_location("machine", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-machine = load_alone("engine/process/machine.py")
-disk = load_alone("data/disk.py")
+machine = load_machine()
 
 
-# --- what needs no package --------------------------------------------------------------------
+# --- checks that need no package --------------------------------------------------------------
 
 
 def check_system(system: str, architecture: str, libc: tuple[str, str]) -> Finding:
-    """OneFlow's wheels are for Linux on x86-64 with glibc."""
+    """Check the operating system: OneFlow's wheels are for Linux on x86-64 with glibc."""
     here = f"{system} {architecture}, {' '.join(libc).strip() or 'no glibc'}"
     if (system, architecture) == ("Linux", "x86_64") and libc[0] == "glibc":
         return Finding("ok", "system", here)
-    return Finding("mend", "system", f"{here}: {ELSEWHERE}")
+    expected = "OneFlow 0.9.0 needs Linux on x86-64 with glibc (docs/faq.md has other systems)"
+    return Finding("FAIL", "system", f"{here}: {expected}")
 
 
 def check_python(version: tuple[int, ...], executable: str) -> Finding:
-    """This project is for Python 3.10, and its environment is `.venv`."""
+    """Check that this is Python 3.10; name the environment that has it, if it exists."""
     here = f"{'.'.join(str(part) for part in version[:3])} ({shorten_path(executable)})"
-    if version[:2] == PYTHON:
+    if version[:2] == (3, 10):
         return Finding("ok", "python", here)
-    what = f"{here}: this project needs 3.10, the newest that OneFlow 0.9.0 has a wheel for"
-    return Finding("mend", "python", what, environment_line())
+    text = f"{here}: this project needs 3.10, the newest with a wheel of OneFlow 0.9.0"
+    return Finding("FAIL", "python", text, environment_line())
 
 
 def environment_line() -> str:
-    """What to type where this is not the project's environment: it may be there all the same."""
+    """Return how to run the doctor in the environment of `make`, or how to make that."""
     elsewhere = Path(sys.prefix) != ROOT / ".venv"
-    return ".venv/bin/python -m scripts.doctor" if is_set_up() and elsewhere else SETUP
-
-
-def training_line() -> str:
-    """How to train with this Python. `make` would not use it unless `make` has set it up."""
-    if is_set_up() and Path(sys.prefix) == ROOT / ".venv":
-        return "make train"
-    return f"{shorten_path(sys.executable)} train.py experiment=quickstart"
-
-
-def is_set_up() -> bool:
-    """Whether `make` has finished its environment."""
-    return (ROOT / ".venv/.ready").is_file()
+    ready = (ROOT / ".venv/.ready").is_file()  # the mark of `make`
+    return ".venv/bin/python -m scripts.doctor" if ready and elsewhere else SETUP
 
 
 def shorten_path(path: str) -> str:
-    """A path as one would type it from here."""
+    """Return a path relative to the current folder if it lies in it."""
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
 
 
 def check_packages() -> Iterator[Finding]:
-    """The packages that OneFlow needs beside it, and all others of the lock."""
+    """Check the packages that OneFlow needs beside it, then all others of the lock."""
     for need in machine.NEEDS:
         version = machine.installed_version(need.package)
         problem = machine.package_problem(need, version)
         if version is None and need.package == "oneflow":
-            yield Finding("mend", need.package, problem.sentence, environment_line())
+            yield Finding("FAIL", need.package, problem.sentence, environment_line())
             return
         if problem:
-            yield Finding("mend", need.package, problem.sentence, problem.remedy)
+            yield Finding("FAIL", need.package, problem.sentence, problem.remedy)
         else:
             yield Finding("ok", need.package, version)
     pins = dict(re.findall(r"(?m)^([\w.-]+)==([^\s\\;]+)", (ROOT / "requirements.txt").read_text()))
     for need in machine.NEEDS:
         del pins[need.package]
-    yield check_lock(pins, {name: machine.installed_version(name) for name in pins})
+    yield compare_lock(pins, {name: machine.installed_version(name) for name in pins})
 
 
-def check_lock(pins: dict[str, str], have: dict[str, str | None]) -> Finding:
-    """Whether the installed versions of these packages are those of the lock."""
-    lacking = [name for name in pins if have[name] is None]
+def compare_lock(pins: dict[str, str], have: dict[str, str | None]) -> Finding:
+    """Check that the installed versions of these packages are those of the lock."""
+    missing = [name for name in pins if have[name] is None]
     other = [f"{name} {have[name]} (not {pins[name]})" for name in pins if have[name] != pins[name]]
-    if lacking:
-        return Finding("mend", "other packages", f"not installed: {some(lacking)}", SETUP)
+    names = ", ".join((missing or other)[:5]) + ", ..." * (len(missing or other) > 5)
+    if missing:
+        return Finding("FAIL", "other packages", f"not installed: {names}", SETUP)
     if other:
-        return Finding("note", "other packages", f"not as locked: {some(other)}")
+        return Finding("note", "other packages", f"not as locked: {names}")
     return Finding("ok", "other packages", f"{len(pins)}, as in requirements.txt")
 
 
-def some(names: list[str]) -> str:
-    """The first of many."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
 def check_folder(key: str, path: str, needed: int = ROOM) -> Finding:
-    """Whether a folder may be written, and whether its disk has room."""
-    folder = Path(path).expanduser()
-    place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    """Check that a folder can be written and that its disk has room."""
+    folder = Path(path).expanduser().absolute()
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
-    room = f"{free / 1e9:.1f} GB free"
     name = key if key == path else f"{key}={path}"
-    if not disk.is_writable(folder.absolute()):
+    if not is_writable(folder):
         if key == "outputs":
             text = f"{name} cannot be written: change its rights, or put runs elsewhere with"
-            return Finding("mend", key, text, "hydra.run.dir=FOLDER")
-        text = f"{name} cannot be written: fine where the images are there already"
+            return Finding("FAIL", key, text, "hydra.run.dir=FOLDER")
+        text = f"{name} cannot be written: fine if the images are there already"
         return Finding("note", key, text)
+    room = f"{free / 1e9:.1f} GB free"
     if free < needed:
-        return Finding("mend", key, f"{name}: only {room}, expected {needed / 1e9:.0f}: make room")
+        return Finding("FAIL", key, f"{name}: only {room}, expected {needed / 1e9:.0f}: make room")
     return Finding("ok", key, f"{name} can be written, {room}")
 
 
-def check_gpu(wanted: bool, seen: str | None = None) -> Finding:
-    """Whether OneFlow can use the first GPU; it need not where `device=cuda` was not given.
-
-    `seen` is what OneFlow itself says is wrong, where it could be asked.
-    """
-    problem = machine.cuda_problem() or seen
+def check_gpu(wanted: bool, problem: str | None) -> Finding:
+    """Report whether OneFlow can use the first GPU; a failure only if `device=cuda` is given."""
     if problem is None:
         return Finding("ok", "GPU", "the first one can be used")
     if wanted:
-        return Finding("mend", "GPU", f"device=cuda cannot be used: {problem}")
-    return Finding("note", "GPU", f"{problem}. Not needed: runs are made on the CPU then")
+        return Finding("FAIL", "GPU", f"device=cuda cannot be used: {problem}")
+    return Finding("note", "GPU", f"{problem}. Not needed: runs then use the CPU")
 
 
-# --- all of it --------------------------------------------------------------------------------
+# --- checks in OneFlow's process (--inside) ---------------------------------------------------
 
 
-def look_inside(words: list[str]) -> Iterator[Finding]:
-    """Start OneFlow as a training does, in a process of its own, and hand on what it finds."""
-    command = [sys.executable, "-m", "scripts.doctor_inside", *words]
+def check_inside(words: list[str]) -> Iterator[Finding]:
+    """Start OneFlow as a training does, and check what needs it, from a run's overrides."""
+    from hydra import compose, initialize_config_dir
+
+    from engine.process import runtime  # prepares the process for OneFlow
+    from runs.command_line import CONF
+
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        config = compose("config", words)
+    yield Finding("ok", START, f"{runtime.flow.__version__}, as a training starts it")
+    yield check_kernel(runtime.blas_kernel(), runtime.has_avx2())
+    problem = machine.cuda_problem()
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+        runtime.flow.ones(2, device=runtime.choose_device("cuda")).sum().item()
+    except (ValueError, RuntimeError) as error:
+        problem = problem or str(error).replace("device=cuda cannot be used: ", "").rstrip(".")
+    yield check_gpu(config.device == "cuda", problem)
+    yield check_data(config.dataset)
+
+
+def check_kernel(kernel: str, avx2: bool) -> Finding:
+    """Report which kernels OneFlow's matrix products use."""
+    if kernel in FAST_KERNELS:
+        return Finding("ok", "BLAS kernel", kernel)
+    if avx2:
+        text = f"{kernel}, because OPENBLAS_CORETYPE is set: matrix products are faster without it"
+        return Finding("note", "BLAS kernel", text, "unset OPENBLAS_CORETYPE")
+    return Finding("note", "BLAS kernel", f"{kernel}: this processor has no AVX2, training is slow")
+
+
+def check_data(node: Any) -> Finding:
+    """Read and check the data set as a run does, but download nothing."""
+    from data import build_dataset
+
+    folder = Path(str(node.get("root"))).expanduser()
+    download = node.get("download") is True and folder.is_dir() and is_writable(folder)
+    try:
+        dataset = build_dataset({**node, "download": False} if download else node)
+    except (ValueError, OSError) as error:
+        if download and isinstance(error, FileNotFoundError):
+            return Finding("note", "data set", f"{error} Or let the first run download it")
+        return Finding("FAIL", "data set", str(error))
+    sizes = [f"{len(split.labels):,}" for split in (dataset.train, dataset.val, dataset.test)]
+    return Finding("ok", "data set", f"{' + '.join(sizes)} images from {node['_target_']}")
+
+
+def print_inside(words: list[str]) -> None:
+    """Print each finding as a line of JSON as soon as it is known: a crash loses no other."""
+    from runs.command_line import MISTAKES, explain
+
+    try:
+        for finding in check_inside(words):
+            print(json.dumps(finding), flush=True)
+    except MISTAKES as error:
+        sys.exit(f"error: {explain(error)}")
+
+
+# --- the report -------------------------------------------------------------------------------
+
+
+def start_inside(words: list[str]) -> Iterator[Finding]:
+    """Run `--inside` in another process and yield its findings, and how it failed."""
+    command = [sys.executable, "-m", "scripts.doctor", "--inside", *words]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        yield Finding("mend", START, f"OneFlow did not start within {SECONDS} s")
+        yield Finding("FAIL", START, f"OneFlow did not start within {PATIENCE} s")
         return
     for line in done.stdout.splitlines():
         if line.startswith("["):
             yield Finding(*json.loads(line))
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
-        yield Finding("mend", START, f"the process was ended by {name}")
+        yield Finding("FAIL", START, f"the process was ended by {name}")
     elif done.returncode:
-        told = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        yield Finding("mend", START, told.removeprefix("error: "))
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        yield Finding("FAIL", START, reason.replace("error: ", "", 1))
 
 
 def examine(words: list[str]) -> Iterator[Finding]:
-    """Every finding, from what all else needs to what only this run needs."""
+    """Yield every finding, in the order in which problems should be solved."""
     settings = dict(word.partition("=")[::2] for word in words)
     yield check_system(platform.system(), platform.machine(), platform.libc_ver())
     python = check_python(sys.version_info, sys.executable)
-    yield python
     packages = list(check_packages()) if python.status == "ok" else []
-    yield from packages
-    ready = any(finding == ("ok", "oneflow", finding.text, "") for finding in packages)
+    yield from (python, *packages)
+    ready = any(found[:2] == ("ok", "oneflow") for found in packages)
     yield check_folder("outputs", "outputs", ROOM if ready else SETUP_ROOM)
     if settings.get("dataset") != "synthetic":
         yield check_folder("dataset.root", settings.get("dataset.root", "datasets"))
-    inside = list(look_inside(words)) if ready else []
-    for finding in inside:
-        told = any(package.status == "mend" for package in packages)
-        brief = finding.text.partition("). ")[0] + "): see above" if told else finding.text
-        failed = finding[:2] == ("mend", START)
-        yield finding._replace(text=brief) if failed else finding
-    if not any(finding.name == "GPU" for finding in inside):
-        yield check_gpu(settings.get("device") == "cuda")
+    inside = list(start_inside(words)) if ready else []
+    yield from inside
+    if not any(found.name == "GPU" for found in inside):
+        yield check_gpu(settings.get("device") == "cuda", machine.cuda_problem())
     if not ready:
-        yield Finding("note", "data set", "not looked at: its reader needs the packages")
+        yield Finding("note", "data set", "not checked: its reader needs the packages")
 
 
-def show(finding: Finding) -> str:
-    """A finding as lines of at most 80 letters; only what is to be typed may be longer."""
-    status = "MEND" if finding.status == "mend" else finding.status
+def format_finding(finding: Finding) -> str:
+    """Return a finding as lines of at most 80 characters; only a line to type may be longer."""
     indent = " " * 26
-    head = f"{status:<6}{finding.name:<20}"
-    lines = textwrap.wrap(
-        head + finding.text,
-        WIDTH,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    text = f"{finding.status:<6}{finding.name:<20}{finding.text}"
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    lines = textwrap.wrap(text, 80, subsequent_indent=indent, **whole)
     return "\n".join(lines + ([f"{indent}> {finding.line}"] if finding.line else []))
 
 
 def main() -> None:
-    """Print the findings and how many are to be mended."""
+    """Print the findings and how many checks failed."""
     words = sys.argv[1:]
     if {"-h", "--help"} & set(words):
-        print(__doc__.strip())
+        print((__doc__ or "").strip())
+        return
+    if words[:1] == ["--inside"]:
+        print_inside(words[1:])
         return
     os.chdir(ROOT)
-    mend = 0
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly in `... | head`
+    failed = 0
     for finding in examine(words):
-        mend += finding.status == "mend"
-        try:
-            print(show(finding), flush=True)
-        except BrokenPipeError:  # as in `... | head`: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if mend:
-        print(f"\n{mend} to mend, from the top: one cause often has several effects.")
+        failed += finding.status == "FAIL"
+        print(format_finding(finding), flush=True)
+    if failed:
+        print(f"\n{failed} failed. Begin at the top: one cause often has several effects.")
         sys.exit(1)
-    print(f"\nAll is well. Next: {training_line()}")
+    print(f"\nAll is well. Next: {shorten_path(sys.executable)} train.py experiment=quickstart")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ there. Not counted: normalizations, activations, additions, and the products of 
 (softmax(q k^T) v in a transformer). An update of the weights takes about 3 times as many.
 """
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 import argparse
 import re
 import sys

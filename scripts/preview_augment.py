@@ -1,20 +1,24 @@
-"""See what augmentation does to images before a net does.
+"""See what augmentation does to images before a model does.
 
     python -m scripts.preview_augment dataset=synthetic
-    python -m scripts.preview_augment dataset.augment.cutout=16 dataset.augment.mixup=1
+    python -m scripts.preview_augment augment.cutout=16 augment.mixup=1
 
-Without a `dataset.augment` key on the command line every kind has a row of its own. The images are
-the first of the training split, unshuffled, in the batch that the run's loader makes of them.
+Without an `augment` key on the command line every kind has a row of its own. The images are the
+first of the training split, unshuffled, in the batch that the run's loader makes of them.
 """
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from common.checks import check_integer, refusal
 from runs.command_line import run_command
 
 if TYPE_CHECKING:
@@ -46,21 +50,17 @@ def preview_augment(config: DictConfig) -> None:
     import engine  # noqa: F401  (prepares the process for OneFlow)
     from data import build_dataset
     from data.augment import read_augment
-    from runs.settings import integer_from
 
     settings = config.preview_augment
     out = Path(str(settings.out))
     if out.suffix != ".png":
-        raise ValueError(f"preview_augment.out={out} must end in .png.")
-    if not integer_from(1, 32)(settings.images):
-        raise ValueError(
-            f"preview_augment.images={settings.images!r} must be an integer from 1 to 32."
-        )
-    node = OmegaConf.to_container(config.dataset.augment or OmegaConf.create({}))
-    assert isinstance(node, dict)
-    read_augment({str(key): value for key, value in node.items()})
-    chosen = any("dataset.augment" in word for word in HydraConfig.get().overrides.task)
-    nodes = [{}, node] if chosen else list(GALLERY)
+        raise refusal("preview_augment.out", str(out), "a file name that ends in .png")
+    check_integer("preview_augment.images", settings.images, 1, 32)
+    read_augment(config.augment)
+    chosen = any(
+        word.lstrip("+").startswith("augment") for word in HydraConfig.get().overrides.task
+    )
+    nodes = [{}, dict(config.augment)] if chosen else list(GALLERY)
     dataset = build_dataset(config.dataset)
     rows = [make_row(dataset, row, config.seed, settings.images) for row in nodes]
     draw(out, [title(row) for row in nodes], rows)
@@ -68,26 +68,19 @@ def preview_augment(config: DictConfig) -> None:
 
 
 def make_row(dataset: "Dataset", node: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
-    """The first training images under an augmentation: (n, 3, H, W) uint8."""
+    """Return the first training images under an augmentation: (n, 3, H, W) uint8."""
     from data import BatchLoader, Split
-    from data.pictures import restore_pixels
+    from data.images import restore_pixels
 
     few = Split(dataset.train.images[:count], dataset.train.labels[:count])
-    loader = BatchLoader(
-        few,
-        count,
-        dataset.mean,
-        dataset.std,
-        seed=seed,
-        augment=node,
-        classes=len(dataset.class_names),
-    )
+    options = {"seed": seed, "augment": node, "classes": len(dataset.class_names)}
+    loader = BatchLoader(few, count, dataset.mean, dataset.std, **options)
     images, _ = next(loader.epoch())
     return restore_pixels(images.numpy(), loader.normalizer)
 
 
 def title(node: Mapping[str, Any]) -> list[str]:
-    """The lines of text beside a row: what is on.
+    """Return the lines of text beside a row: what is on.
 
     >>> title({"crop_padding": 0, "flip": True, "cutout": 16, "mixup": None})
     ['flip=true', 'cutout=16']
@@ -100,7 +93,7 @@ def draw(out: Path, titles: Sequence[Sequence[str]], rows: Sequence[np.ndarray])
     """Write the rows, each with its title at the left, to a png file."""
     from PIL import Image, ImageDraw, ImageFont
 
-    from data.pictures import tile_images
+    from data.images import tile_images
 
     font: Any = ImageFont.load_default(FONT)
     strips = []
@@ -121,8 +114,8 @@ def draw(out: Path, titles: Sequence[Sequence[str]], rows: Sequence[np.ndarray])
         out.parent.mkdir(parents=True, exist_ok=True)
         picture.save(out, optimize=True)
     except OSError as error:
-        reason = f"{out.parent} is not a folder" if out.parent.is_file() else error.strerror
-        raise OSError(f"preview_augment.out={out} cannot be written: {reason}.") from error
+        expected = f"a file that can be written ({error.strerror})"
+        raise OSError(str(refusal("preview_augment.out", str(out), expected))) from error
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Run:
 
     @property
     def hparams(self) -> dict:
-        """What TensorBoard's HParams tab shows of the run: the settings, as it reads them."""
+        """The settings in TensorBoard's HParams tab, as it reads them."""
         content = self._hparams_plugin("_hparams_/session_start_info").session_start_info
         return {
             name: value.number_value or value.string_value or value.bool_value
@@ -57,17 +57,20 @@ class Run:
         content = self._hparams_plugin("_hparams_/experiment").experiment
         return {info.name.tag for info in content.metric_infos}
 
-    def _hparams_plugin(self, tag: str) -> HParamsPluginData:
-        events = EventAccumulator(str(self.folder)).Reload()
-        return HParamsPluginData.FromString(events.summary_metadata[tag].plugin_data.content)
-
     @property
     def curves(self) -> dict[str, list[tuple[int, float]]]:
-        events = EventAccumulator(str(self.folder), size_guidance={"scalars": 0}).Reload()
+        events = self._events()
         return {
             tag: [(event.step, event.value) for event in events.Scalars(tag)]
             for tag in events.Tags()["scalars"]
         }
+
+    def _hparams_plugin(self, tag: str) -> HParamsPluginData:
+        content = self._events().summary_metadata[tag].plugin_data.content
+        return HParamsPluginData.FromString(content)
+
+    def _events(self) -> EventAccumulator:
+        return EventAccumulator(str(self.folder), size_guidance={"scalars": 0}).Reload()
 
 
 def compose_config(*overrides: str, folder: Path, name: str = "config"):
@@ -114,10 +117,6 @@ def train_in(parent: Path, *overrides: str, folder: str = "run", stop: int | Non
     words = [word for word in words if word not in hydra_keys]
     path.mkdir(exist_ok=True)
     config = compose_config(*words, folder=path)
-    if not config.resume:
-        (path / ".hydra").mkdir(exist_ok=True)
-        OmegaConf.save(config, path / ".hydra/config.yaml")
-        OmegaConf.save(OmegaConf.create(words), path / ".hydra/overrides.yaml")
     with pytest.MonkeyPatch.context() as patch:
         if stop is not None:
             patch.setattr(Trainer, "train_step", stopping(stop))

@@ -1,7 +1,7 @@
 """What OneFlow 0.9.0 needs: the packages beside it, the processor, the GPU.
 
-Asked with the standard library alone and without importing OneFlow, so that it can be said where
-OneFlow cannot be imported, and by any Python: `python -m scripts.doctor` loads this file by itself.
+It uses the standard library alone and does not import OneFlow, so that it works where OneFlow
+cannot be imported, and in any Python: `python -m scripts.doctor` loads this file by itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MINIMUM_CUDA = 11000  # what cuDriverGetVersion must report for a CUDA 11 runtim
 
 
 class Problem(NamedTuple):
-    """Something to mend: what is wrong, and what to do, mostly a line to type."""
+    """A fault of the environment, and its remedy: mostly a line to type."""
 
     sentence: str
     remedy: str
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
 
 
 class Need(NamedTuple):
-    """A package that has to be there for OneFlow, or for the nets."""
+    """A package that OneFlow or the models need."""
 
     package: str
     accepted: str  # what the version begins with
@@ -72,7 +72,7 @@ NEEDS = (
 
 
 def installed_version(package: str) -> str | None:
-    """Version of an installed package, None where it is not installed."""
+    """Return the version of an installed package, None where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -82,7 +82,7 @@ def installed_version(package: str) -> str | None:
 
 
 def package_problem(need: Need, version: str | None) -> Problem | None:
-    """What is wrong with this version of a package (None: not installed), and what to type."""
+    """Return what is wrong with this version of a package (None: not installed), if anything."""
     if version is None and need.package == "oneflow":
         return Problem("OneFlow is not installed for this Python", "make clean setup")
     if version is not None and (version.partition("+")[0] + ".").startswith(need.accepted):
@@ -92,9 +92,9 @@ def package_problem(need: Need, version: str | None) -> Problem | None:
 
 
 def install_line(requirement: str) -> str:
-    """The line that installs a package into the environment of this Python."""
+    """Return the line that installs a package into the environment of this Python."""
     python = os.path.relpath(sys.executable)
-    # flowvision alone is built from source, and its build wants an old setuptools.
+    # flowvision alone is built from source, and its build needs an old setuptools.
     build = "build-constraints.txt" if requirement.startswith("flowvision") else ""
     if (ROOT / ".tools/uv/bin/uv").is_file():  # `make` makes environments without a pip
         line = f".tools/uv/bin/uv pip install {requirement} --python {python}"
@@ -105,9 +105,9 @@ def install_line(requirement: str) -> str:
     return "make clean setup"
 
 
-def import_advice(message: str) -> str:
-    """What to do where OneFlow's import fails with this message."""
-    problems = {need: package_problem(need, installed_version(need.package)) for need in NEEDS}
+def import_advice(message: str, version_of: Callable[[str], str | None] = installed_version) -> str:
+    """Return what to do where OneFlow's import fails with this message."""
+    problems = {need: package_problem(need, version_of(need.package)) for need in NEEDS}
     for need, problem in problems.items():
         # A library may also be missing where its package counts as installed.
         lost = re.search("libcudnn|libcublas", message) and need.package.startswith("nvidia")
@@ -117,7 +117,7 @@ def import_advice(message: str) -> str:
 
 
 def has_avx2(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this is a 64-bit processor with AVX2 and FMA, which OpenBLAS's "Haswell" needs."""
+    """Return whether this is a 64-bit processor with AVX2 and FMA, which "Haswell" kernels need."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:
@@ -127,7 +127,7 @@ def has_avx2(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def cuda_problem(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> str | None:
-    """Why OneFlow cannot use the first visible GPU, with what to do; None where it can.
+    """Return why OneFlow cannot use the first visible GPU, with what to do; None where it can.
 
     It asks the driver and not OneFlow, which aborts the process where the driver is missing.
     """
@@ -149,7 +149,7 @@ def cuda_problem(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> str | None
 
 
 def compute_capability(driver: ctypes.CDLL) -> tuple[int, int]:
-    """(major, minor) of the first visible GPU, from cuDeviceGetAttribute 75 and 76."""
+    """Return (major, minor) of the first visible GPU, from cuDeviceGetAttribute 75 and 76."""
     device, major, minor = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)
     driver.cuDeviceGet(ctypes.byref(device), 0)
     driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
@@ -158,7 +158,7 @@ def compute_capability(driver: ctypes.CDLL) -> tuple[int, int]:
 
 
 def architecture_problem(capability: tuple[int, int]) -> str | None:
-    """A sentence if the wheel has no kernels for a GPU of this (major, minor), else None."""
+    """Return a sentence if the wheel has no kernels for a GPU of this (major, minor), else None."""
     major, minor = capability
     if any(major == have_major and minor >= have_minor for have_major, have_minor in KERNELS):
         return None
@@ -170,14 +170,14 @@ def architecture_problem(capability: tuple[int, int]) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that decide what a run computes."""
+    """Return the versions of Python and of the packages that decide what a run computes."""
     return {name: str(installed_version(name)) for name in PACKAGES} | {
         "python": platform.python_version()
     }
 
 
 def hardware() -> str:
-    """The processor's name and how many of its cores there are, as `AMD EPYC, 2 cores`."""
+    """Return the processor's name and its number of cores, as `AMD EPYC, 2 cores`."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,25 +28,24 @@ from engine.process.machine import cuda_problem, has_avx2, import_advice
 log = logging.getLogger(__name__)
 
 ENVIRONMENT = {
-    "GLOG_minloglevel": "3",  # no start-up warnings; fatal errors still say why
+    "GLOG_minloglevel": "3",  # no start-up warnings; fatal errors are still printed
     "ONEFLOW_VM_COMPUTE_ON_WORKER_THREAD": "0",  # else a second core spins, for nothing
     # Without it a cache keyed by the learning rate grows with every step (by 115 MB in all).
     "ONEFLOW_EAGER_TENSOR_INFER_CACHE_SIZE": "1024",
 }
 
 # A launcher (python -m oneflow.distributed.launch) sets these for each process that it starts.
-TOLD = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK")
-PATIENCE = 600.0  # seconds in which rank 0 has to come: on another machine someone may be typing
+LAUNCHER_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK")
+PATIENCE = 600.0  # seconds in which rank 0 has to start: on another machine someone may be typing
 
 
 @contextlib.contextmanager
 def blas_kernel_chosen() -> Iterator[None]:
-    """Within it, a library that is loaded makes its OpenBLAS use the AVX2 kernels.
+    """Make an OpenBLAS that is loaded within the block use the AVX2 kernels, where there is AVX2.
 
-    The OpenBLAS inside OneFlow has no kernel newer than "Haswell" and "Zen", and takes an SSE one
-    for every processor that it does not know by name. So "Haswell" is never a loss where AVX2 is,
-    and 2 to 3 times faster where the name is unknown. A value that the user has set is kept, and
-    ours is taken back afterwards: child processes decide for themselves.
+    The one inside OneFlow has no kernel newer than "Haswell" and "Zen", and takes an SSE one for
+    every processor that it does not know by name. A value that the user has set is kept, and this
+    one is taken back afterwards: child processes decide for themselves.
     """
     if "OPENBLAS_CORETYPE" in os.environ or not has_avx2():
         yield
@@ -60,7 +59,7 @@ def blas_kernel_chosen() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stderr_silenced() -> Iterator[None]:
-    """Drop what C code prints on the file descriptor of stderr (OneFlow's note on libibverbs)."""
+    """Drop what C code prints on stderr within the block (OneFlow's note on libibverbs)."""
     sys.stderr.flush()
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -91,11 +90,12 @@ def import_oneflow() -> ModuleType:
 
 
 def prepare_rank() -> None:
-    """In one of several processes: let rank 0 come first.
+    """Let rank 0 come first, where this is one of several processes.
 
     A rank that asks before rank 0 listens would ask again only 10 seconds later.
     """
-    if any(name not in os.environ for name in TOLD) or int(os.environ["WORLD_SIZE"]) < 2:
+    launched = all(name in os.environ for name in LAUNCHER_VARIABLES)
+    if not launched or int(os.environ["WORLD_SIZE"]) < 2:
         return
     address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     if int(os.environ["RANK"]) > 0:
@@ -108,7 +108,7 @@ def prepare_rank() -> None:
 
 
 def listens(address: tuple[str, int]) -> bool:
-    """Whether anybody accepts connections there."""
+    """Return whether a process accepts connections at this address."""
     with contextlib.suppress(OSError), socket.create_connection(address, timeout=5):
         return True
     return False
@@ -121,34 +121,35 @@ def wait_for(address: tuple[str, int], patience: float = PATIENCE) -> None:
         if time.monotonic() > deadline:
             host, port = address
             sys.exit(
-                f"error: rank 0 did not come to port {port} of {host} within {patience:g} s: start "
+                f"error: rank 0 did not open port {port} of {host} within {patience:g} s: start "
                 "the launcher there too, with the same --master_addr and --master_port."
             )
         time.sleep(0.1)
 
 
 def blas_kernel() -> str:
-    """Name of the kernel set that OneFlow's OpenBLAS uses, as "Haswell" or "Barcelona"."""
+    """Return the name of the kernels that OneFlow's OpenBLAS uses: "Haswell", "Barcelona", ..."""
     folder = Path(str(flow.__file__)).parent.parent / "oneflow.libs"
     library = ctypes.CDLL(str(next(folder.glob("liboneflow-*.so"))))
     library.gotoblas_corename.restype = ctypes.c_char_p
     return str(library.gotoblas_corename().decode())
 
 
-def choose_device(name: str) -> str:
-    """The device for `device=auto|cpu|cuda`: "cpu" or "cuda", or "cuda:1" for one of several ranks.
+def choose_device(name: str, find_problem: Callable[[], str | None] = cuda_problem) -> str:
+    """Return the device for `device=auto|cpu|cuda`: "cpu" or "cuda", "cuda:1" for one of the ranks.
 
     Raises:
-        ValueError: `cuda` was asked for and cannot be used, or there are not enough GPUs for the
-            ranks; says why and what to do.
+        ValueError: `cuda` cannot be used, or there are not enough GPUs for the ranks; names the
+            cause and what to do.
     """
     if name == "cpu":
         return "cpu"
-    problem = cuda_problem()
+    problem = find_problem()
     if problem is None and not flow.cuda.is_available():
         problem = "the driver finds a GPU and OneFlow does not: update the driver"
     if problem is None:
-        return "cuda" if flow.env.get_world_size() == 1 else own_gpu()
+        local_rank = flow.env.get_local_rank() if flow.env.get_world_size() > 1 else None
+        return choose_gpu(local_rank, flow.cuda.device_count())
     if name == "cuda":
         raise ValueError(f"device=cuda cannot be used: {problem}.")
     if "no NVIDIA driver" not in problem:  # a plain CPU machine needs no explanation
@@ -156,23 +157,31 @@ def choose_device(name: str) -> str:
     return "cpu"
 
 
-def own_gpu() -> str:
-    """The GPU of this rank: the first rank on a machine has the first one, and so on.
+def choose_gpu(local_rank: int | None, count: int) -> str:
+    """Return the GPU of a rank: the first rank on a machine has the first one, and so on.
+
+    Args:
+        local_rank: number of the rank on its machine; None: there is one process.
+        count: GPUs of the machine.
 
     Raises:
         ValueError: the machine has fewer GPUs than ranks.
+
+    >>> choose_gpu(None, 4), choose_gpu(3, 4)
+    ('cuda', 'cuda:3')
     """
-    index, count = flow.env.get_local_rank(), flow.cuda.device_count()
-    if index < count:
-        return f"cuda:{index}"
+    if local_rank is None:
+        return "cuda"
+    if local_rank < count:
+        return f"cuda:{local_rank}"
     raise ValueError(
-        f"Each process needs a GPU of its own, and this machine has {count}: give the launcher "
+        f"Each process needs its GPU, and this machine has {count}: give the launcher "
         f"--nproc_per_node {count}, or train with device=cpu."
     )
 
 
 def follow_seed(model: Any) -> bool:
-    """Make a model's dropout follow `flow.manual_seed`; returns whether it draws random numbers.
+    """Make a model's dropout follow `flow.manual_seed`; return whether it draws random numbers.
 
     Each `nn.Dropout` owns a generator with one constant seed: the masks would be the same for every
     seed and equal between modules. Without a generator of its own it uses the default one.

@@ -14,7 +14,7 @@ ECHO = 1.0  # seconds in which the same signal again is the same request
 
 
 class Interrupted(SystemExit):
-    """A run was asked to stop. Uncaught it ends the program with 128 + the signal's number.
+    """The request to stop a run. Uncaught it ends the program with 128 + the signal's number.
 
     Args:
         number: of the signal.
@@ -27,13 +27,13 @@ class Interrupted(SystemExit):
 
 
 class Interruption:
-    """Within it, SIGTERM and SIGINT raise `Interrupted`; after `defer()` only where `poll` is.
+    """Handlers of SIGTERM and SIGINT that raise `Interrupted`; after `defer()` only in `poll`.
 
     While data is loaded nothing is worth saving, and the signal ends the run where it is. In
     training the step is finished first. A second signal ends the process at once, unless it may be
-    the same request: within a second, as one may reach a process and its group, or each thread of a
-    parent that ends; and SIGTERM at any time, which a cluster sends to all processes of a job, and
-    the launcher of several ranks after Ctrl-C too.
+    the same request: the same signal within a second, which may reach a process and its group; and
+    SIGTERM at any time, which a cluster sends to all processes of a job, and the launcher of
+    several ranks after Ctrl-C too.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Interruption:
             signal.signal(number, handler)
 
     def defer(self) -> None:
-        """From here on a signal is only noted."""
+        """Only note a signal from here on."""
         self.deferred = True
 
     def poll(self) -> None:

@@ -1,94 +1,89 @@
-"""Curves of several seeds as pictures and TensorBoard need them: mean, lowest, highest."""
+"""Curves over seeds, for the report's pictures and for TensorBoard: mean, lowest, highest."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tensorboardX import SummaryWriter
 
-from plots.curves import corner_points
-from runs.comparison.runs import Run
+from plots.curves import thin_points
 from runs.comparison.settings import Schedule
+from runs.comparison.tables import Comparison
 
 MOST_POINTS = 300
-
-
-@dataclass(frozen=True)
-class Band:
-    """Mean, lowest and highest value over the seeds, at the steps that all of them have."""
-
-    steps: list[int]
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-
-    def means(self) -> list[tuple[int, float]]:
-        """Step and mean of every point."""
-        return list(zip(self.steps, self.mean, strict=True))
-
-    def rows(self, floor: float) -> list[dict[str, object]]:
-        """One row per step, nothing below the floor, with a text for the point."""
-        columns = zip(self.steps, self.mean, self.low, self.high, strict=True)
-        return [
-            {
-                "step": step,
-                **{k: max(v, floor) for k, v in (("mean", mean), ("low", low), ("high", high))},
-                "text": f"step {step}: {mean:.4g} ({low:.4g} to {high:.4g})",
-            }
-            for step, mean, low, high in columns
-        ]
+CURVES = ("mean", "low", "high")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What the picture of one schedule shows."""
+    """One schedule's validation top-1 and learning rates as bands, and a note under its name."""
 
     label: str
     note: str
-    val: Band | None
-    rates: Band | None
+    val: pd.DataFrame | None
+    rates: pd.DataFrame | None
 
     @property
     def last_step(self) -> int:
         """The last step of either curve."""
-        return max(band.steps[-1] if band else 1 for band in (self.val, self.rates))
+        return max(band.step.max() if band is not None else 1 for band in (self.val, self.rates))
 
 
 def build_panel(schedule: Schedule, note: str) -> Panel:
-    """A panel from the runs of a schedule."""
+    """Return the panel of a schedule's runs."""
     runs = list(schedule.runs.values())
-    return Panel(
-        schedule.label,
-        note,
-        build_band([run.val for run in runs]),
-        build_band([run.rates for run in runs]),
-    )
+    val, rates = ([run.val for run in runs], [run.rates for run in runs])
+    return Panel(schedule.label, note, build_band(val), build_band(rates))
 
 
-def build_band(curves: Sequence[Mapping[int, float]]) -> Band | None:
-    """The band of some curves by step; None where they have no step in common."""
+def build_band(curves: Sequence[Mapping[int, float]]) -> pd.DataFrame | None:
+    """Return the columns step, mean, low and high over the seeds, at the steps that all have.
+
+    Only the few steps that draw the mean are kept; None where there is no common step.
+    """
     table = pd.DataFrame({i: pd.Series(curve, dtype=float) for i, curve in enumerate(curves)})
     table = table[np.isfinite(table).all(axis=1)].sort_index()
     if table.empty or not len(table.columns):
         return None
-    steps = [int(step) for step in table.index]
-    columns = (table.mean(axis=1), table.min(axis=1), table.max(axis=1))
-    return thin(Band(steps, *(column.tolist() for column in columns)), MOST_POINTS)
+    columns = {"mean": table.mean(axis=1), "low": table.min(axis=1), "high": table.max(axis=1)}
+    return thin(pd.DataFrame({"step": table.index, **columns}), MOST_POINTS)
 
 
-def thin(band: Band, most: int) -> Band:
-    """The band at few of its steps: those whose mean, joined by lines, is the whole curve."""
-    if len(band.steps) <= 2:
-        return band
-    kept = corner_points(band.mean, limit=most)
-    return Band(
-        *([values[k] for k in kept] for values in (band.steps, band.mean, band.low, band.high))
-    )
+def thin(band: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return the band at the few steps that draw its mean."""
+    return band.iloc[thin_points(band["mean"], most)]
 
 
-def rates_told(runs: Sequence[Run]) -> tuple[int, int, int]:
-    """Steps whose rates were as previewed, steps compared, and complete runs that do not say."""
-    checks = [run.summary["lr_check"] for run in runs if "lr_check" in run.summary]
-    steps = sum(check["steps"] for check in checks)
-    silent = sum("lr_check" not in run.summary and not run.problem for run in runs)
-    return steps - sum(check["mismatches"] for check in checks), steps, silent
+def write_groups(out: Path, comparisons: Sequence[Comparison]) -> None:
+    """Write `out/groups/SCHEDULE/{mean,low,high}` with val/top1 and lr/group0; older ones go.
+
+    A rate is written at the steps that draw its curve, not at every step.
+
+    Raises:
+        ValueError: `groups` is a link to somewhere else.
+    """
+    folder = out / "groups"
+    if folder.is_symlink():
+        raise ValueError(f"{folder} is a link; expected a folder that this command may clear.")
+    for curve in CURVES:  # nothing else is removed
+        for path in folder.glob(f"*/{curve}/events.out.tfevents.*"):
+            if not path.parent.is_symlink() and not path.parent.parent.is_symlink():
+                path.unlink()
+    for comparison in comparisons:
+        for schedule in comparison.condition.schedules:
+            panel = build_panel(schedule, "")
+            bands = {"val/top1": panel.val, "lr/group0": panel.rates}
+            bands = {tag: band for tag, band in bands.items() if band is not None}
+            name = re.sub(r"[^\w=.+-]+", "_", f"{comparison.condition.title} {schedule.label}")
+            _write_bands(folder / (name.strip("._")[:120] or "_"), bands)
+
+
+def _write_bands(folder: Path, bands: Mapping[str, pd.DataFrame]) -> None:
+    for curve in CURVES if bands else ():
+        with SummaryWriter(str(folder / curve)) as writer:
+            for tag, band in bands.items():
+                for step, value in zip(band["step"].tolist(), band[curve].tolist(), strict=True):
+                    writer.add_scalar(tag, value, step)

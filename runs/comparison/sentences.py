@@ -1,54 +1,51 @@
-"""What the figures say, in plain sentences that claim no more than the tests behind them."""
+"""The report's sentences, which claim no more than the tests behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from runs.comparison.curves import rates_told
 from runs.comparison.runs import Run
 from runs.comparison.settings import CONDITIONS, Condition, differing_keys
-from runs.comparison.statistics import FEWEST_TO_OBJECT, Difference
-from runs.comparison.tables import NO_LUCK, Comparison, interval, signed
+from runs.comparison.statistics import Difference
+from runs.comparison.tables import Comparison, interval, signed
 
-MOST_ALIKE = 6  # so many sentences that say "no difference shown", before one says it for all
+MOST_ALIKE = 6  # so many sentences "no difference shown" stand alone; more become one
+CHANCE = "chance cannot be ruled out"
 
 
 def conclude(comparison: Comparison) -> list[str]:
-    """A sentence for each comparison with the reference, from the best to the worst.
-
-    Of more than `MOST_ALIKE` that show nothing, one sentence for all.
-    """
+    """Return a sentence for each comparison with the reference, from the best to the worst."""
     results, reference = comparison.results, comparison.reference
     if not results:
         return ["No run of these is complete."]
     best, *others = results
     if not others:
-        return [f"{best} is alone: there is nothing to compare it with."]
+        return ["Only one schedule has finished runs, so there is nothing to compare."]
     if all(len(values) == 1 for values in results.values()):
-        return [f"{NO_LUCK}. The highest test top-1 is that of {best}."]
+        return [f"One run each: {CHANCE}. The highest test top-1 is that of {best}."]
     ordered = sorted(comparison.differences.items(), key=lambda item: -item[1].mean)
-    alike = {label: found for label, found in ordered if is_plain(found)}
+    alike = {label: d for label, d in ordered if not np.isnan(d.p) and not d.shown}
     if len(alike) <= MOST_ALIKE:
         alike = {}
-    said = [
+    sentences = [
         compare_in_words(label, reference, found) for label, found in ordered if label not in alike
     ]
     if alike:
         (first, most), *_, (last, least) = alike.items()
-        said.append(
+        sentences.append(
             f"no difference shown between {reference} and any of {len(alike)} others, from {first} "
             f"{figures(most)} to {last} {figures(least)}. Each has its row in the table."
         )
-    if best != reference and others[0] != reference:
-        said.append(
+    if reference not in (best, others[0]):
+        sentences.append(
             f"The highest mean is that of {best}, before {others[0]}. Each was compared with "
-            f"{reference} only, so this does not say that {best} is the better of the two."
+            f"{reference} only: whether {best} is better than {others[0]} was not tested."
         )
-    return said
+    return sentences
 
 
 def compare_in_words(label: str, reference: str, difference: Difference) -> str:
-    """One comparison.
+    """Return one comparison as a sentence.
 
     >>> import numpy as np
     >>> found = Difference([0, 1, 2], np.array([1.0, 1.2, 1.4]), 1.2, 0.7, 1.7, 0.01)
@@ -60,10 +57,7 @@ def compare_in_words(label: str, reference: str, difference: Difference) -> str:
     if n == 0:
         return f"{label} and {reference} have no seed in common: they are not compared."
     if n == 1:
-        return (
-            f"{label} against {reference}: {points} with the one seed that both have: "
-            "no statement about luck is possible."
-        )
+        return f"{label} against {reference}: {points} with the one seed that both have: {CHANCE}."
     if difference.same:
         return f"{label} and {reference} reached the same in each of {n} seeds."
     if np.isnan(difference.p):
@@ -74,59 +68,28 @@ def compare_in_words(label: str, reference: str, difference: Difference) -> str:
     verdict = f"no difference shown between {label} and {reference}"
     if difference.shown:
         verdict = f"{label} is {'better' if difference.mean > 0 else 'worse'} than {reference}"
-    return f"{verdict} {figures(difference)}{second(difference)}"
-
-
-def is_plain(difference: Difference) -> bool:
-    """Whether it was tested, nothing is shown, and there is nothing else to say."""
-    return not np.isnan(difference.p) and not difference.shown and second(difference) == "."
+    return f"{verdict} {figures(difference)}."
 
 
 def figures(difference: Difference) -> str:
-    """A tested difference and how sure it is."""
+    """Return a tested difference and how sure it is."""
     between = interval(difference.low, difference.high)
     return f"({signed(difference.mean)} points, 95 % interval {between}, n = {difference.n})"
 
 
-def second(difference: Difference) -> str:
-    """The end of the sentence: what the bootstrap says where it says something else."""
-    if difference.bootstrap is None or difference.n < FEWEST_TO_OBJECT:
-        return "."
-    low, high = difference.bootstrap
-    if difference.shown == (low > 0 or high < 0):
-        return "."
-    return f"; the bootstrap disagrees ({interval(low, high)}), so look at the differences."
-
-
 def notes(comparison: Comparison) -> list[str]:
-    """What a reader of one condition's tables must know."""
+    """Return remarks that a reader of one condition's tables needs."""
     found = []
     reference = {s.label: s for s in comparison.condition.schedules}.get(comparison.reference)
     if reference and reference.scheduler == "none" and len(comparison.results) > 1:
         found.append(f"{reference.label}, the reference, is the fixed rate: no schedule at all.")
-    partial = {
-        label: d
-        for label, d in comparison.differences.items()
-        if d.n
-        and d.n < len(comparison.results[label].keys() | comparison.results[comparison.reference])
-    }
-    for label, d in partial.items():
-        found.append(
-            f"{label} is compared with {comparison.reference} in the {d.n} seeds that both have "
-            f"({', '.join(map(str, d.seeds))}), not in the others."
-        )
-    if any(d.bootstrap and d.n < FEWEST_TO_OBJECT for d in comparison.differences.values()):
-        found.append(
-            f"A bootstrap interval of fewer than {FEWEST_TO_OBJECT} seeds is too narrow: with 3 it "
-            "covers about 70 % where it says 95 %. The other interval decides."
-        )
-    if comparison.ranks:
-        found.append(
-            "The mean rank counts from 1, the best, within each of the seeds that all schedules "
-            f"have ({', '.join(map(str, comparison.rank_seeds))})."
-        )
-    elif len(comparison.results) > 1:
-        found.append("There is no mean rank: no seed was run under all schedules.")
+    base = comparison.results.get(comparison.reference, {})
+    for label, d in comparison.differences.items():
+        if 0 < d.n < len(comparison.results[label].keys() | base):
+            found.append(
+                f"{label} is compared with {comparison.reference} in the {d.n} seeds that both "
+                f"have ({', '.join(map(str, d.seeds))}), not in the others."
+            )
     curves = [run.val for s in comparison.condition.schedules for run in s.runs.values()]
     if len({tuple(curve) for curve in curves}) > 1:
         found.append(
@@ -137,64 +100,60 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def mixed(condition: Condition) -> str:
-    """That a table compares more than schedules, where it does."""
+    """Return a warning where a table compares more than schedules; else nothing."""
     keys = differing_keys([schedule.settings for schedule in condition.schedules])
     other = [key for key in keys if key.startswith(CONDITIONS)]
     if not other:
         return ""
-    return f"These runs differ in {', '.join(other)}: it is not schedules alone that are compared."
+    return f"These runs differ in {', '.join(other)}: not only schedules are compared."
 
 
-def tell_rates(runs: Sequence[Run]) -> tuple[str, list[str]]:
-    """The line about applied and previewed rates, and an alarm for each run where they differ."""
-    matching, steps, silent = rates_told(runs)
+def check_rates(runs: Sequence[Run]) -> tuple[str, list[str]]:
+    """Return a line on applied and previewed rates, and an alarm for each run where they differ."""
+    checks = [(run, run.summary["lr_check"]) for run in runs if "lr_check" in run.summary]
+    steps = sum(check["steps"] for _, check in checks)
+    matching = steps - sum(check["mismatches"] for _, check in checks)
     line = f"Learning rates as previewed: {matching:,} of {steps:,} steps."
-    if silent:
-        line += f" {silent} complete runs do not say."
-    alarms = []
-    for run in runs:
-        check = run.summary.get("lr_check", {})
-        if check.get("mismatches"):
-            alarms.append(
-                f"{run.folder.name}: {check['mismatches']:,} of {check['steps']:,} applied "
-                "learning rates differ from the preview. Its results are not those of its schedule."
-            )
-    return line, alarms
-
-
-def provenance(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """What the run folders say of where they come from."""
-
-    def told(values: Sequence[str]) -> str:
-        return "; ".join(dict.fromkeys(values)) or "not recorded"
-
-    versions = [
-        ", ".join(f"{name} {number}" for name, number in run.summary["versions"].items())
-        for run in runs
-        if "versions" in run.summary
+    unchecked = sum("lr_check" not in run.summary and not run.problem for run in runs)
+    if unchecked:
+        line += f" {unchecked} complete runs have no such check."
+    return line, [
+        f"{run.folder.name}: {check['mismatches']:,} of {check['steps']:,} applied learning rates "
+        "differ from the preview. Its results are not those of its schedule."
+        for run, check in checks
+        if check["mismatches"]
     ]
+
+
+def origin(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Return the data, the software and the machine of the runs, as their folders have them."""
     settings = [run.settings for run in runs if run.settings]
+
+    def join(values: Iterable[object]) -> str:
+        return "; ".join(dict.fromkeys(str(value) for value in values if value)) or "not recorded"
+
+    versions = (run.summary.get("versions", {}).items() for run in runs)
     return [
-        ("data set", told([run.summary["dataset"] for run in runs if "dataset" in run.summary])),
-        ("model", told([run.summary["model"] for run in runs if "model" in run.summary])),
-        ("optimizer", told([str(s.get("optimizer._target_")) for s in settings])),
-        ("epochs", told([str(s.get("epochs")) for s in settings])),
-        ("batch size", told([str(s.get("batch_size")) for s in settings])),
-        ("versions", told(versions)),
-        ("device", told([str(s["device"]) for s in settings if s.get("device")])),
-        ("hardware", told([run.summary["hardware"] for run in runs if "hardware" in run.summary])),
+        ("data set", join(run.summary.get("dataset") for run in runs)),
+        ("model", join(run.summary.get("model") for run in runs)),
+        ("optimizer", join(s.get("optimizer._target_") for s in settings)),
+        ("epochs", join(s.get("epochs") for s in settings)),
+        ("batch size", join(s.get("batch_size") for s in settings)),
+        ("versions", join(", ".join(f"{name} {v}" for name, v in pairs) for pairs in versions)),
+        ("device", join(s.get("device") for s in settings)),
+        ("hardware", join(run.summary.get("hardware") for run in runs)),
         ("seconds in all", f"{sum(run.summary.get('seconds', 0) for run in runs):,.0f}"),
     ]
 
 
 LIMITS = (
     "The intervals are about the seed: initial weights, order and augmentation. They do not cover "
-    "another test set, another net, another data set or a longer run.",
+    "another test set, another model, another data set or a longer run.",
     "On the 10,000 test images of CIFAR, an accuracy near 50 % is known to about ± 1 point as the "
     "accuracy on all such images. Differences between runs on the same images are known better.",
-    "A schedule was run with the arguments and the peak rate that its label and command tell. With "
-    "others it may do better: only an equally tuned comparison says something about its shape.",
-    "“No difference shown” is not “no difference”: the interval says how large one may still be.",
+    "A schedule was run with the arguments and the peak rate of its label and command line. With "
+    "others it may do better: only an equally tuned comparison is about its shape.",
+    "“No difference shown” is not “no difference”: the interval shows how large one may still be.",
     "The headline is the accuracy after the last step, on test images that each run read once. The "
-    "validation images decided the best evaluation and what ReduceLROnPlateau saw.",
+    "best evaluation and ReduceLROnPlateau used the validation images.",
 )

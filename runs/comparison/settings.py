@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runs.comparison.runs import Run, clean
-from runs.config import BEFORE, LOOKED_UP
-from runs.overrides import CHANGES_NO_RESULT
+from runs.overrides import CHANGES_NO_RESULT, LOOKED_UP
 
-# What does not tell two experiments apart: it changes no result, or says where a run came from.
-NO_MATTER = {*CHANGES_NO_RESULT, "seed", "fork"}
+# Keys that make no other experiment: they change no result, or name where a run came from.
+IGNORED = {*CHANGES_NO_RESULT, "seed", "fork"}
 # Runs that differ in these answer different questions: they get tables of their own.
 CONDITIONS = ("dataset.", "model.", "batch_size", "epochs", "max_steps")
 BUDGET = ("epochs", "max_steps")
@@ -22,22 +21,23 @@ class Schedule:
     """Runs that differ in their seed alone.
 
     Attributes:
-        runs: the sound ones by seed.
-        lost: those with a problem.
-        differs: the keys in which this schedule differs from others, that its label does not tell.
+        label: its name in the report, unique in its condition.
+        runs: the complete ones by seed.
+        excluded: those with a problem.
+        differs: the settings in which it differs from the condition's others, but for its label's.
     """
 
-    label: str
     scheduler: str
     settings: dict[str, Any]
+    label: str = ""
     runs: dict[int, Run] = field(default_factory=dict)
-    lost: list[Run] = field(default_factory=list)
+    excluded: list[Run] = field(default_factory=list)
     differs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Condition:
-    """Schedules that were run with the same data, net, batch size and budget."""
+    """Schedules that were run with the same data, model, batch size and budget."""
 
     title: str
     settings: dict[str, Any]
@@ -47,22 +47,23 @@ class Condition:
 def arrange(runs: Iterable[Run]) -> list[Condition]:
     """Sort runs into conditions and schedules.
 
-    Of two sound runs with the same configuration and seed, which are one and the same experiment,
-    the one read last counts; the other gets a problem that says so.
+    Two complete runs with the same configuration and seed are one experiment: the one read last
+    counts, and the other gets a problem.
     """
     schedules: dict[str, Schedule] = {}
     for run in runs:
         if run.status == "unreadable":
             continue
-        settings = what_matters(run)
-        identity = json.dumps([run.scheduler, settings], sort_keys=True)
-        schedule = schedules.setdefault(identity, Schedule("", run.scheduler, settings))
+        settings = deciding_settings(run)
+        schedule = schedules.setdefault(
+            _text([run.scheduler, settings]), Schedule(run.scheduler, settings)
+        )
         if run.problem:
-            schedule.lost.append(run)
+            schedule.excluded.append(run)
             continue
         if older := schedule.runs.get(run.seed):
             older.problem = f"the same configuration and seed as {run.folder.name}, which counts"
-            schedule.lost.append(older)
+            schedule.excluded.append(older)
         schedule.runs[run.seed] = run
     conditions = _split(list(schedules.values()))
     for condition in conditions:
@@ -70,66 +71,66 @@ def arrange(runs: Iterable[Run]) -> list[Condition]:
     return conditions
 
 
-def what_matters(run: Run) -> dict[str, Any]:
-    """The settings that decide what a run computes, but for its seed.
+def deciding_settings(run: Run) -> dict[str, Any]:
+    """Return the settings that decide what a run computes, but for its seed.
 
-    Null is left out: it is what a key means that an older run's config does not have yet.
+    Null is left out: it is the meaning of a key that a run's config does not have.
     """
     return {
         key: value
-        for key, value in (BEFORE | run.settings).items()
-        if value is not None and key not in NO_MATTER and not key.startswith(LOOKED_UP)
+        for key, value in run.settings.items()
+        if value is not None and key not in IGNORED and not key.startswith(LOOKED_UP)
     }
 
 
 def _split(schedules: Sequence[Schedule]) -> list[Condition]:
-    """By condition, unless each had only one schedule: then they are compared with each other."""
+    """Split by condition, unless each has only one schedule: then they are compared at once."""
     parts: dict[str, list[Schedule]] = defaultdict(list)
     for schedule in schedules:
-        parts[json.dumps(_conditions(schedule), sort_keys=True)].append(schedule)
+        parts[_text(_condition_of(schedule))].append(schedule)
     if all(len(part) == 1 for part in parts.values()):
         return [Condition("", {}, list(schedules))] if schedules else []
-    all_conditions = [_conditions(part[0]) for part in parts.values()]
-    varied = differing_keys(all_conditions)
-    conditions = [
-        Condition(tell({key: chosen.get(key) for key in varied}), chosen, part)
-        for chosen, part in zip(all_conditions, parts.values(), strict=True)
-    ]
-    return sorted(conditions, key=lambda part: [_order(part.settings.get(key)) for key in varied])
+    varied = differing_keys([_condition_of(part[0]) for part in parts.values()])
+    conditions = []
+    for part in parts.values():
+        settings = _condition_of(part[0])
+        title = write_settings({key: settings.get(key) for key in varied})
+        conditions.append(Condition(title, settings, part))
+    return sorted(conditions, key=lambda part: [order(part.settings.get(key)) for key in varied])
 
 
-def _conditions(schedule: Schedule) -> dict[str, Any]:
+def _condition_of(schedule: Schedule) -> dict[str, Any]:
     return {key: value for key, value in schedule.settings.items() if key.startswith(CONDITIONS)}
 
 
-def _order(value: object) -> tuple[int, float, str]:
-    """Numbers by size, before texts; nothing (no limit) last."""
+def order(value: object) -> tuple[int, float, str]:
+    """Return a key that sorts numbers by size, before texts; nothing (no limit) last."""
     if isinstance(value, int | float):
         return 0, float(value), ""
     return 1 + (value is None), 0.0, str(value)
 
 
 def _name_schedules(condition: Condition) -> None:
-    """Label and sort the schedules: by scheduler, and the keys that tell two of one apart.
+    """Label and sort the schedules: by scheduler, and the keys that separate two with the same.
 
     A key that one scheduler needs for that, as the peak rate in a sweep over it, is in all labels.
     """
-    of_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_scheduler: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for schedule in condition.schedules:
-        of_name[schedule.scheduler].append(schedule.settings)
-    own = {name: set(differing_keys(settings)) for name, settings in of_name.items()}
-    shared = {key for keys in own.values() for key in keys if not key.startswith("scheduler.")}
+        by_scheduler[schedule.scheduler].append(schedule.settings)
+    needed = {name: set(differing_keys(settings)) for name, settings in by_scheduler.items()}
+    shared = {key for keys in needed.values() for key in keys if not key.startswith("scheduler.")}
     varied = differing_keys([schedule.settings for schedule in condition.schedules])
 
-    def told(schedule: Schedule) -> dict[str, Any]:
-        keys = own[schedule.scheduler] | shared
+    def in_label(schedule: Schedule) -> dict[str, Any]:
+        keys = needed[schedule.scheduler] | shared
         return {key: schedule.settings.get(key) for key in varied if key in keys}
 
-    condition.schedules.sort(key=lambda s: [s.scheduler, *map(_order, told(s).values())])
+    condition.schedules.sort(key=lambda s: [s.scheduler, *map(order, in_label(s).values())])
     used: set[str] = set()
     for schedule in condition.schedules:
-        name, chosen = schedule.scheduler, told(schedule)
-        schedule.label = clean(f"{name} ({tell(chosen)})" if chosen else name)
+        name, chosen = schedule.scheduler, in_label(schedule)
+        schedule.label = clean(f"{name} ({write_settings(chosen)})" if chosen else name)
         while schedule.label in used:  # only where a text was cut
             schedule.label += "'"
         used.add(schedule.label)
@@ -141,19 +142,19 @@ def _name_schedules(condition: Condition) -> None:
 
 
 def differing_keys(settings: Sequence[dict[str, Any]]) -> list[str]:
-    """The keys that have not the same value in all of these."""
+    """Return the keys that have not the same value in all of these."""
     keys = dict.fromkeys(key for chosen in settings for key in chosen)
-    return [key for key in keys if len({_same(chosen.get(key)) for chosen in settings}) > 1]
+    return [key for key in keys if len({_text(chosen.get(key)) for chosen in settings}) > 1]
 
 
-def _same(value: Any) -> str:
+def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def tell(settings: dict[str, Any]) -> str:
-    """As on a command line; a schedule's own arguments without `scheduler.`.
+def write_settings(settings: dict[str, Any]) -> str:
+    """Return settings as on a command line; a schedule's own arguments without `scheduler.`.
 
-    >>> tell({"scheduler.gamma": 0.1, "optimizer.lr": 0.2})
+    >>> write_settings({"scheduler.gamma": 0.1, "optimizer.lr": 0.2})
     'gamma=0.1, optimizer.lr=0.2'
     """
     return ", ".join(
@@ -163,9 +164,9 @@ def tell(settings: dict[str, Any]) -> str:
 
 
 def budgets(conditions: Sequence[Condition]) -> list[list[Condition]]:
-    """Conditions that differ in the length of the run alone, each list from short to long."""
+    """Return conditions that differ in the run's length alone, each list from short to long."""
     families: dict[str, list[Condition]] = defaultdict(list)
     for condition in conditions:
         rest = {key: value for key, value in condition.settings.items() if key not in BUDGET}
-        families[json.dumps(rest, sort_keys=True)].append(condition)
+        families[_text(rest)].append(condition)
     return [family for family in families.values() if len(family) > 1]

@@ -1,25 +1,16 @@
-"""The report's content: what the tables, the sentences and results.csv say."""
+"""The report's tables, as rows of texts, and results.csv."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from runs.comparison.runs import AVERAGED, Run
-from runs.comparison.settings import Condition, Schedule, tell
-from runs.comparison.statistics import (
-    Difference,
-    area,
-    compare,
-    mean_interval,
-    mean_ranks,
-    steps_to,
-)
+from runs.comparison.settings import Condition, Schedule, write_settings
+from runs.comparison.statistics import Difference, area, compare, mean_interval, steps_to
 
 REFERENCES = ("none", "step")  # the fixed rate; else what most papers compare with
-NO_LUCK = "One run each: no statement about luck is possible"
+CSV_FIGURES = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", "best_step", "steps")
 
 
 @dataclass
@@ -27,23 +18,21 @@ class Comparison:
     """A condition with its figures.
 
     Attributes:
-        results: test top-1 by seed, of each schedule that has a sound run; best mean first.
+        results: test top-1 by seed, of each schedule that has a complete run; best mean first.
+        reference: the schedule that the others are compared with.
         differences: to the reference, by schedule.
-        accuracies: of the steps-to table, in percent.
+        accuracies: in percent, for the columns "steps to".
     """
 
     condition: Condition
     results: dict[str, dict[int, float]]
     reference: str
     differences: dict[str, Difference]
-    ranks: dict[str, float]
-    rank_seeds: list[int]
     accuracies: list[float]
-    sentences: list[str] = field(default_factory=list)
 
     @property
     def schedules(self) -> list[Schedule]:
-        """The schedules, from the best mean to the worst; those without a sound run last."""
+        """The schedules from the best mean to the worst; those without a complete run last."""
         order = {label: place for place, label in enumerate(self.results)}
         return sorted(self.condition.schedules, key=lambda s: order.get(s.label, len(order)))
 
@@ -51,28 +40,27 @@ class Comparison:
 def compare_condition(
     condition: Condition, reference: str | None, accuracies: Sequence[float]
 ) -> Comparison:
-    """All figures of a condition; the corrected ones and the sentences are still to come."""
+    """Return the figures of a condition; `statistics.correct` completes the differences."""
     unsorted = {
         schedule.label: {seed: run.summary["test_top1"] for seed, run in schedule.runs.items()}
         for schedule in condition.schedules
         if schedule.runs
     }
-    means = {label: pd.Series(values).mean() for label, values in unsorted.items()}
+    means = {label: mean_interval(list(values.values()))[0] for label, values in unsorted.items()}
     results = {label: unsorted[label] for label in sorted(means, key=lambda x: (-means[x], x))}
     name = choose_reference(condition, reference)
     differences = compare(results, name) if name in results else {}
-    ranks, seeds = mean_ranks(results) if len(results) > 1 else ({}, [])
     chosen = list(accuracies) or choose_accuracies(condition.schedules)
-    return Comparison(condition, results, name, differences, ranks, seeds, chosen)
+    return Comparison(condition, results, name, differences, chosen)
 
 
 def choose_reference(condition: Condition, wanted: str | None) -> str:
-    """The label of the schedule that the others are compared with; "" where nothing was run.
+    """Return the label of the schedule that the others are compared with; "" without any run.
 
-    Chosen before the results are looked at: the reference by its name, never the best one.
+    It is chosen by its name, never by its result.
 
     Raises:
-        ValueError: no schedule, or several, go by the wanted name.
+        ValueError: the wanted name is that of no schedule, or of several.
     """
     schedules = [schedule for schedule in condition.schedules if schedule.runs]
     for name in (wanted,) if wanted else REFERENCES:
@@ -82,13 +70,13 @@ def choose_reference(condition: Condition, wanted: str | None) -> str:
             return named[0]
         if wanted and schedules:
             known = ", ".join(repr(schedule.label) for schedule in schedules)
-            found = "several schedules go" if named else "no schedule with a sound run goes"
+            found = "several schedules go" if named else "no schedule with a complete run goes"
             raise ValueError(f"--reference {name}: {found} by that name; there are {known}.")
     return schedules[0].label if schedules else ""
 
 
 def choose_accuracies(schedules: Sequence[Schedule]) -> list[float]:
-    """Half, three quarters and nine tenths of the best mean validation top-1, as round numbers."""
+    """Return 1/2, 3/4 and 9/10 of the best mean validation top-1, rounded down."""
     runs = [list(schedule.runs.values()) for schedule in schedules]
     lasts = [[run.val[max(run.val)] for run in group if run.val] for group in runs]
     top = max((sum(values) / len(values) for values in lasts if values), default=0.0)
@@ -98,22 +86,21 @@ def choose_accuracies(schedules: Sequence[Schedule]) -> list[float]:
 
 
 def results_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """The main table."""
+    """Return the main table, without columns that are empty."""
     rows = []
     for schedule in comparison.schedules:
         runs = list(schedule.runs.values())
+        n, excluded = len(runs), len(schedule.excluded)
         rows.append(
             {
                 "schedule": schedule.label,
-                "n": f"{len(runs)}"
-                + (f" of {len(runs) + len(schedule.lost)}" * bool(schedule.lost)),
+                "n": f"{n} of {n + excluded}" if excluded else f"{n}",
                 "test top-1, %": with_interval([run.summary["test_top1"] for run in runs]),
                 "last val": with_interval(figures(runs, "val_top1_last")),
                 "best val": with_interval(figures(runs, "val_top1_best")),
-                "mean rank": number(comparison.ranks.get(schedule.label), 1),
                 "steps": span(figures(runs, "steps")),
                 "time, s": number(mean(figures(runs, "seconds")), 0),
-                "differs in": tell(schedule.differs),
+                "differs in": write_settings(schedule.differs),
             }
         )
     unused = [name for name in rows[0] if all(row[name] in ("", "–") for row in rows)]
@@ -121,7 +108,7 @@ def results_rows(comparison: Comparison) -> list[dict[str, str]]:
 
 
 def speed_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """How fast the schedules learn: area under the curve, steps to given accuracies."""
+    """Return how fast the schedules learn: area under the curve, steps to some accuracies."""
     rows = []
     for schedule in comparison.schedules:
         curves = [run.val for run in schedule.runs.values() if run.val]
@@ -130,13 +117,13 @@ def speed_rows(comparison: Comparison) -> list[dict[str, str]]:
             row["area, %"] = with_interval([area(curve) for curve in curves])
             for accuracy in comparison.accuracies:
                 reached = [steps_to(curve, accuracy) for curve in curves]
-                row[f"steps to {accuracy:g} %"] = tell_steps(reached)
+                row[f"steps to {accuracy:g} %"] = mean_steps(reached)
             rows.append(row)
     return rows
 
 
-def tell_steps(reached: Sequence[int | None]) -> str:
-    """The mean number of steps, where all runs got there; otherwise how many did."""
+def mean_steps(reached: Sequence[int | None]) -> str:
+    """Return the mean number of steps if all runs got there; otherwise how many did."""
     steps = [step for step in reached if step is not None]
     if len(steps) == len(reached):
         return number(mean(steps), 0)
@@ -144,109 +131,99 @@ def tell_steps(reached: Sequence[int | None]) -> str:
 
 
 def difference_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """The paired comparisons, from the best to the worst."""
+    """Return the paired comparisons, from the best to the worst."""
     found = comparison.differences.items()
-    rows = [
+    return [
         {
             "schedule": label,
             "difference": signed(d.mean),
             "interval": interval(d.low, d.high),
-            "p (Holm)": tell_p(d.p),
+            "p (Holm)": p_value(d.p),
             "effect g": number(d.effect, 1),
             "n": str(d.n),
             "better seeds": f"{int((d.values > 0).sum())} of {d.n}" if d.n else "–",
-            "bootstrap": interval(*d.bootstrap) if d.bootstrap else "–",
         }
         for label, d in sorted(found, key=lambda item: (-item[1].n, -item[1].mean))
     ]
-    if all(row["bootstrap"] == "–" for row in rows):
-        rows = [{k: v for k, v in row.items() if k != "bootstrap"} for row in rows]
-    return rows
 
 
 def budget_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
-    """Test top-1 and the rank of each schedule at every budget."""
+    """Return the test top-1 and the place of each schedule at every budget."""
     labels = dict.fromkeys(label for comparison in comparisons for label in comparison.results)
-    longest = comparisons[-1].results
+    longest = list(comparisons[-1].results)
     rows = []
-    for label in sorted(labels, key=lambda x: list(longest).index(x) if x in longest else 10**6):
+    for label in sorted(labels, key=lambda x: longest.index(x) if x in longest else len(labels)):
         row = {"schedule": label}
         for comparison in comparisons:
-            runs = comparison.results.get(label)
+            runs, order = comparison.results.get(label), list(comparison.results)
+            place = f" (#{order.index(label) + 1})" if runs and len(order) > 1 else ""
             cell = with_interval(list(runs.values())) if runs else "–"
-            order = list(comparison.results)
-            rank = f" (#{order.index(label) + 1})" if runs and len(order) > 1 else ""
-            row[comparison.condition.title] = cell + rank
+            row[comparison.condition.title] = cell + place
         rows.append(row)
     return rows
 
 
 def run_rows(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """results.csv: one row per run, also of those that enter no statistics."""
-    place = {
-        id(run): (comparison, schedule)
+    """Return results.csv: one row per run, also of those that are excluded."""
+    places = {
+        id(run): (schedule.label, comparison.condition.title)
         for comparison in comparisons
         for schedule in comparison.condition.schedules
-        for run in (*schedule.runs.values(), *schedule.lost)
+        for run in (*schedule.runs.values(), *schedule.excluded)
     }
     accuracies = dict.fromkeys(a for comparison in comparisons for a in comparison.accuracies)
     rows = []
     for run in runs:
-        comparison, schedule = place.get(id(run), (None, None))
+        label, title = places.get(id(run), ("", ""))
+        check = run.summary.get("lr_check", {})
         row = {
             "folder": run.folder.name,
-            "schedule": schedule.label if schedule else "",
+            "schedule": label,
             "scheduler": run.scheduler,
-            "condition": comparison.condition.title if comparison else "",
+            "condition": title,
             "seed": run.seed,
             "status": run.status,
             "counts": not run.problem,
             "problem": run.problem,
+            **{name: run.summary.get(name) for name in CSV_FIGURES},
+            **{name: run.summary[name] for name in AVERAGED if name in run.summary},
+            "area": area(run.val) if run.val else None,
+            **{f"steps_to_{accuracy:g}": steps_to(run.val, accuracy) for accuracy in accuracies},
+            **{name: run.summary.get(name) for name in ("seconds", "images_per_second")},
+            "lr_steps": check.get("steps"),
+            "lr_mismatches": check.get("mismatches"),
+            "overrides": " ".join(run.command),
         }
-        row |= _run_figures(run, list(accuracies)) | {"overrides": " ".join(run.command)}
         rows.append({key: no_formula(value) for key, value in row.items()})
     return rows
 
 
-def _run_figures(run: Run, accuracies: Sequence[float]) -> dict[str, Any]:
-    names = ("test_top1", "test_top5", "val_top1_last", "val_top1_best", "best_step", "steps")
-    check = run.summary.get("lr_check", {})
-    return (
-        {name: run.summary.get(name) for name in names}
-        | {name: run.summary[name] for name in AVERAGED if name in run.summary}
-        | {"area": area(run.val) if run.val else None}
-        | {f"steps_to_{accuracy:g}": steps_to(run.val, accuracy) for accuracy in accuracies}
-        | {name: run.summary.get(name) for name in ("seconds", "images_per_second")}
-        | {"lr_steps": check.get("steps"), "lr_mismatches": check.get("mismatches")}
-    )
-
-
 def no_formula(value: object) -> object:
-    """A text that a spreadsheet takes for a text."""
+    """Return a text that a spreadsheet does not take for a formula."""
     return (
         f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
     )
 
 
 def figures(runs: Sequence[Run], name: str) -> list[float]:
-    """A figure of those runs that have it."""
+    """Return a figure of those runs that have it."""
     return [run.summary[name] for run in runs if name in run.summary]
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The mean; None of nothing."""
+    """Return the mean; None of nothing."""
     return sum(values) / len(values) if values else None
 
 
 def number(value: float | None, digits: int) -> str:
-    """A figure as the tables show it; a dash where there is none."""
+    """Return a figure as the tables show it; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def signed(value: float, sign: str = "+") -> str:
-    """A difference in points. What is not zero is not shown as zero."""
+    """Return a difference in points; one that is not zero is not shown as zero."""
     if not math.isfinite(value):
         return "–"
     digits = 2
@@ -256,27 +233,27 @@ def signed(value: float, sign: str = "+") -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """Two ends."""
+    """Return an interval by its two ends."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return "–"
     return f"{signed(low, '')} to {signed(high, '')}"
 
 
 def with_interval(values: Sequence[float]) -> str:
-    """Mean ± half the width of its 95 % t interval."""
+    """Return the mean ± half the width of its 95 % t interval."""
     center, low, high = mean_interval(values)
     half = f" ± {(high - low) / 2:.2f}" if math.isfinite(low) else ""
     return number(center, 2) + half
 
 
 def span(values: Sequence[float]) -> str:
-    """One number, or the lowest and the highest."""
+    """Return one number, or the lowest and the highest."""
     ends = sorted({number(min(values), 0), number(max(values), 0)}, key=len) if values else ["–"]
     return " to ".join(ends)
 
 
-def tell_p(p: float) -> str:
-    """A p-value; what is not the level itself is not shown as the level."""
+def p_value(p: float) -> str:
+    """Return a p-value; one that is not the level itself is not shown as the level."""
     if not math.isfinite(p):
         return "–"
     if p < 0.001:

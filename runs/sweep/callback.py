@@ -1,18 +1,18 @@
-"""A sweep from its first line to its last: plan, signals, lines while it runs, report, exit code.
+"""A sweep from start to end: plan, signals, progress, report, exit code.
 
-Hydra's sweeper makes the jobs and its launcher calls `runs.sweep.job.run_job` for each. What
-they tell each other goes through files: a launcher may put the jobs into other processes, or on
-other machines that share the folder.
+Hydra's sweeper makes the jobs and its launcher calls `runs.sweep.job.run_job` for each. The sweep
+and its jobs communicate through files: a launcher may run the jobs in other processes, or on other
+machines that share the folder.
 """
 
 import contextlib
-import fcntl
 import os
+import shlex
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
@@ -21,63 +21,48 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from runs.sweep.estimate import jobs_at_once, list_jobs
-from runs.sweep.job import STOP, SWEEP_PID, SweepStopped, read_stop, run_job, spell
+from common.files import lock
+from runs.command_line import MISTAKES, end_unread, explain
+from runs.sweep.estimate import list_jobs
+from runs.sweep.job import STOP, SWEEP_PID, TRAIN, Job, SweepStopped, read_stop, run_job
 from runs.sweep.names import add_sweep_settings
-from runs.sweep.plan import Planned, plan_jobs
-from runs.sweep.progress import Screen, View, look, tail
-from runs.sweep.search import best_of_search, check_search, prepare_search
-from runs.sweep.slots import PLACES, list_places, prepare_joblib
+from runs.sweep.plan import plan_jobs
+from runs.sweep.progress import Screen, read_views, total_line
+from runs.sweep.search import check_search, describe_best, prepare_search
+from runs.sweep.slots import prepare_joblib
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ECHO = 1.0  # seconds in which another signal is the same request (`timeout` sends two)
-LOOK = 0.5  # seconds between two looks at the jobs
+INTERVAL = 0.5  # seconds between two looks at the jobs
 
 
 def run_sweep(
     start: Callable[[Callable[[DictConfig], Any]], None],
     run: Callable[[DictConfig], Any] = run_job,
 ) -> None:
-    """Run a sweep from its command line to its exit code.
-
-    Args:
-        start: starts Hydra with the function that its launcher calls for each job.
-        run: that function.
-    """
+    """Run a sweep to its exit code; `start` makes Hydra's launcher call `run` for each job."""
     sys.argv[1:] = add_sweep_settings(sys.argv[1:])
-    with ended_sweep():
-        start(run)
+    code = 0
+    try:
+        with contextlib.suppress(SweepStopped):
+            start(run)
+    finally:
+        if Sweep.current:
+            code = Sweep.current.end()
+            Sweep.current = None
+    if code:
+        sys.exit(code)
 
 
 class SweepCallback(Callback):
-    """Hydra's callback. Launchers hand it to other processes, so it holds nothing."""
+    """Hydra's callback. Launchers pickle it for other processes, so it has no state."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check all jobs, then start to watch them; or end the program here with a sentence."""
-        from runs.command_line import MISTAKES, end_unread, explain
-
+        """Check all jobs, then start to watch them; or end the program with a sentence."""
         HydraConfig.instance().set_config(config)
-        folder = Path(config.hydra.sweep.dir)
         # Hydra turns an exception of a callback into a warning, all but SystemExit.
         try:
-            choices = HydraConfig.get().runtime.choices
-            side_by_side = choices["hydra/launcher"] == "joblib"
-            searches = choices["hydra/sweeper"] == "optuna"
-            if side_by_side:
-                prepare_joblib(config)
-            if searches:
-                check_search(config)
-            planned = plan_jobs(config)
-            if config.dry_run:
-                print("\n".join(list_jobs(config, planned, folder)))
-                sys.exit(0)
-            if side_by_side:
-                places = list_places(config.device, jobs_at_once(config) or 1)
-                os.environ[PLACES] = ",".join(places)
-                shield_processes()
-            Sweep.current = Sweep(folder, planned)
-            if searches:
-                prepare_search(config)
+            begin(config)
         except BrokenPipeError:
             end_unread()
         except MISTAKES as error:
@@ -85,25 +70,54 @@ class SweepCallback(Callback):
             sys.exit(f"error: {explain(error)}")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Tell what a search has found."""
+        """Print the result of a search."""
         if Sweep.current and HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna":
-            Sweep.current.screen.tell(best_of_search(config))
+            Sweep.current.screen.print(describe_best(config))
+
+
+def begin(config: DictConfig) -> None:
+    """Check all jobs and start to watch them; with `dry_run=true` list them and end.
+
+    Raises:
+        ValueError: a job could not run, or another sweep runs in the folder.
+    """
+    choices = HydraConfig.get().runtime.choices
+    side_by_side = choices["hydra/launcher"] == "joblib"
+    searches = choices["hydra/sweeper"] == "optuna"
+    folder = Path(config.hydra.sweep.dir)
+    if side_by_side:
+        prepare_joblib(config)
+    if searches:
+        check_search(config)
+    jobs = plan_jobs(config)
+    if config.dry_run:
+        print("\n".join(list_jobs(config, jobs, folder)))
+        sys.exit(0)
+    if side_by_side:
+        shield_processes()
+    Sweep.current = Sweep(folder, jobs)
+    if searches:
+        prepare_search(config)
 
 
 class Sweep:
-    """A sweep that runs: it listens to signals, and shows what the jobs do.
+    """A sweep that runs: it handles signals and shows the jobs; a search makes further ones.
 
-    Args:
-        folder: of the sweep.
-        planned: its jobs, as far as they are known at the start.
+    Raises:
+        ValueError: another sweep runs in the folder.
     """
 
     current: ClassVar["Sweep | None"] = None
 
-    def __init__(self, folder: Path, planned: list[Planned]) -> None:
-        self.folder, self.planned = folder, planned
+    def __init__(self, folder: Path, jobs: list[Job]) -> None:
+        self.folder, self.jobs = folder, jobs
         folder.mkdir(parents=True, exist_ok=True)
-        self.file = hold(folder / STOP)
+        try:
+            self.file = lock(folder / STOP)
+        except BlockingIOError as error:
+            where = os.path.relpath(folder)
+            raise ValueError(f"Another sweep is running in {where}: wait for it.") from error
+        (folder / STOP).write_text("0")
         os.environ[SWEEP_PID] = str(os.getpid())
         self.since = (folder / STOP).stat().st_mtime  # by the clock that stamps the jobs' files
         self.started = time.time()
@@ -115,8 +129,8 @@ class Sweep:
         self.watcher.start()
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """Tell the jobs to save and end; the second time, end at once."""
-        if self.asked and time.time() - self.asked < ECHO:
+        """Ask the jobs to save and end; the second time, end at once."""
+        if time.time() - self.asked < ECHO:
             return
         if self.asked:
             os._exit(128 + number)
@@ -126,33 +140,34 @@ class Sweep:
     def watch(self) -> None:
         """Show the jobs until the sweep is over."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        told = False
-        while not self.over.wait(LOOK):
-            if self.asked and not told:
-                self.screen.tell("Stopping: the jobs that run save what they have ...")
-                told = True
-            self.screen.show(self.look(), time.time() - self.started)
-
-    def look(self) -> list[View]:
-        """What the jobs are doing now."""
-        return look(self.folder, self.planned, self.since)
+        announced = False
+        while not self.over.wait(INTERVAL):
+            if self.asked and not announced:
+                self.screen.print("Stopping: the running jobs save their state ...")
+                announced = True
+            views = read_views(self.folder, self.jobs, self.since)
+            self.screen.show(views, time.time() - self.started)
 
     def end(self) -> int:
-        """Tell how the jobs ended and write the report; returns the exit code of the program."""
+        """Print how the jobs ended and write the report; return the exit code of the program."""
         self.over.set()
         self.watcher.join()
         for number, handler in self.former.items():
             signal.signal(number, handler)
-        views, stopped = self.look(), read_stop(self.folder)
-        self.screen.show(views, time.time() - self.started, last=True)
+        views, stopped = read_views(self.folder, self.jobs, self.since), read_stop(self.folder)
+        seconds = time.time() - self.started
+        self.screen.show(views, seconds)
+        self.screen.close()
+        print(total_line(views, seconds))
         fine = {"completed", "done", "waiting"} | ({"interrupted"} if stopped else set())
         failed = [view for view in views if view.state not in fine]
         for view in failed:
-            print(f"\nfailed: {view.name}{view.reason}")
-            print("".join(f"    {line}\n" for line in tail(view)), end="")
-            print(f"  alone: {spell(view.words)}")
+            print(f"\nfailed: {view.folder.name}{view.reason}")
+            print("".join(f"    {line}\n" for line in view.tail()), end="")
+            words = ["python", os.path.relpath(TRAIN), *view.record["words"]]
+            print(f"  alone: {shlex.join(words)}")
         if stopped:
-            print("\nStopped. The same command goes on where this one was.")
+            print("\nStopped. The same command continues from here.")
         else:
             print(f"\neverything is in {os.path.relpath(self.folder)}\n{report(self.folder)}")
         os.close(self.file)
@@ -160,21 +175,20 @@ class Sweep:
 
 
 def report(folder: Path) -> str:
-    """Compare the runs of a sweep. That this does not work changes nothing about the runs."""
+    """Compare the runs of a sweep; a failure of the report must not hide the sweep's result."""
     try:
-        from runs.comparison.write import tell, write_report
+        from runs.comparison.report import write_report
 
-        return "\n".join(tell(write_report([folder], folder)))
-    except Exception as error:  # whatever happens there, the sweep's own result is told
+        return str(write_report([folder], folder))
+    except Exception as error:
         return f"There is no report: {type(error).__name__}: {error}"
 
 
 def shield_processes() -> None:
-    """Block signals in the processes that joblib will start: Ctrl-C goes to them too, and they end.
+    """Block signals in the processes that joblib will start: Ctrl-C would end them.
 
-    They inherit it from this thread. The thread that watches the jobs takes the signals instead,
-    and Python then calls their handlers as ever. Two helpers of joblib's are started beforehand,
-    since starting them would let the signals through again.
+    They inherit the mask from this thread; the thread that watches the jobs takes the signals.
+    Two helper processes of joblib are started beforehand, since starting them unblocks signals.
     """
     import multiprocessing.resource_tracker
 
@@ -183,35 +197,3 @@ def shield_processes() -> None:
     multiprocessing.resource_tracker.ensure_running()
     joblib.externals.loky.backend.resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-
-
-def hold(path: Path) -> int:
-    """Write the file of a sweep that is not stopped, and lock it as long as this process lives.
-
-    Raises:
-        ValueError: another process holds it.
-    """
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(file)
-        place = os.path.relpath(path.parent)
-        raise ValueError(f"Another sweep is running in {place}: wait for it.") from error
-    path.write_text("0")
-    return file
-
-
-@contextlib.contextmanager
-def ended_sweep() -> Iterator[None]:
-    """End the sweep that Hydra runs within it, however that ends, and the program with its code."""
-    code = 0
-    try:
-        with contextlib.suppress(SweepStopped):
-            yield
-    finally:
-        if Sweep.current:
-            code = Sweep.current.end()
-            Sweep.current = None
-    if code:
-        sys.exit(code)

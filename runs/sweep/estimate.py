@@ -1,6 +1,8 @@
-"""A sweep's jobs as a list, and how long they will take: `dry_run=true`."""
+"""`dry_run=true`: the list of a sweep's jobs, and how long they will take."""
 
+import contextlib
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -8,122 +10,98 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from runs.config import read_run_config
 from runs.folder import read_summary
 from runs.overrides import CHANGES_NO_RESULT, flatten, plain
-from runs.sweep.plan import Planned
-from runs.sweep.progress import clock
+from runs.sweep.job import Job
 
-# What decides how long a step takes.
-DECIDES = ("model", "dataset", "optimizer._target_", "batch_size", "trainer.eval_every")
-NEWEST = 100  # so many runs are looked at: reading a config takes some milliseconds
+# The settings that decide how long a step takes.
+DECIDE = ("model", "dataset", "augment", "optimizer._target_", "batch_size", "trainer.eval_every")
+NEWEST = 100  # so many runs are read: each takes some milliseconds
+STATES = {
+    "done": "done",
+    "cut": "to continue from step {job.step} of {job.total_steps}",
+    "new": "to run, {job.total_steps} steps",
+}
 
 
-def list_jobs(config: DictConfig, planned: Sequence[Planned], folder: Path) -> list[str]:
-    """The lines that say what a sweep would do.
-
-    Args:
-        config: of the sweep, with Hydra's own part.
-        planned: its jobs; none of a search, which decides them as it goes.
-        folder: of the sweep.
-    """
-    if not planned:
+def list_jobs(config: DictConfig, jobs: Sequence[Job], folder: Path) -> list[str]:
+    """Return the lines of a dry run of these jobs; a search has none, it makes them as it goes."""
+    if not jobs:
         trials = OmegaConf.select(config, "hydra.sweeper.n_trials")
-        return [f"A search decides its jobs as it goes ({trials} trials). Nothing was started."]
-    width = max(len(plan.job.folder.name) for plan in planned)
-    lines = [f"{plan.job.folder.name:<{width}}  {tell_state(plan)}" for plan in planned]
-    counts = Counter(plan.job.state for plan in planned)
+        return [f"A search makes its jobs as it goes ({trials} trials). Nothing was started."]
+    launcher = config.hydra.runtime.choices["hydra/launcher"]  # None: a cluster decides it
+    at_once = {"basic": 1, "joblib": config.hydra.launcher.get("n_jobs")}.get(launcher)
+    width = max(len(job.folder.name) for job in jobs)
+    counts = Counter(job.state for job in jobs)
     return [
-        *lines,
+        *(f"{job.folder.name:<{width}}  " + STATES[job.state].format(job=job) for job in jobs),
         "",
-        f"{len(planned)} jobs in {os.path.relpath(folder)}: {counts['done']} done, "
+        f"{len(jobs)} jobs in {os.path.relpath(folder)}: {counts['done']} done, "
         f"{counts['cut']} to continue, {counts['new']} to run",
-        tell_time(planned, jobs_at_once(config), folder),
+        estimate_time(jobs, at_once, folder),
         "Nothing was started.",
     ]
 
 
-def tell_state(plan: Planned) -> str:
-    """What is left to do of a job."""
-    return {
-        "done": "done",
-        "cut": f"to continue from step {plan.job.step} of {plan.total_steps}",
-        "new": f"to run, {plan.total_steps} steps",
-    }[plan.job.state]
-
-
-def jobs_at_once(config: DictConfig) -> int | None:
-    """How many jobs the launcher runs at a time; None where a cluster decides it."""
-    launcher = config.hydra.runtime.choices["hydra/launcher"]
-    if launcher == "joblib":
-        from joblib import effective_n_jobs
-
-        return int(effective_n_jobs(config.hydra.launcher.n_jobs))
-    return 1 if launcher == "basic" else None
-
-
-def tell_time(planned: Sequence[Planned], at_once: int | None, folder: Path) -> str:
-    """How long the jobs will take, and where that figure comes from."""
-    left = {kind_of(plan.config): 0 for plan in planned if plan.job.state != "done"}
-    for plan in planned:
-        if plan.job.state != "done":
-            left[kind_of(plan.config)] += plan.total_steps - plan.job.step
-    if not left:
+def estimate_time(jobs: Sequence[Job], at_once: int | None, folder: Path) -> str:
+    """Return how long the jobs will take, and which runs this estimate comes from."""
+    steps = Counter[tuple]()  # that are left, of each kind
+    for job in jobs:
+        if job.state != "done":
+            steps[kind_of(job.config)] += job.total_steps - job.step
+    if not steps:
         return "Nothing is left to do: the command would only write the report."
-    found: dict[tuple, list[dict[str, Any]]] = {kind: [] for kind in left}
-    for kind, summary in recent_runs(folder):
-        if kind in found and summary.get("steps"):
-            found[kind].append(summary)
-    if not all(found.values()):
+    runs: dict[tuple, list[tuple[float, int]]] = {kind: [] for kind in steps}
+    for kind, pace_and_steps in recent_runs(folder):
+        if kind in runs:
+            runs[kind].append(pace_and_steps)
+    if not all(runs.values()):
         return (
             "How long that takes is not known: below outputs/ and multirun/ is no finished run "
             "of the same model, data set, batch size and optimizer."
         )
-    pace = {kind: usual_pace(runs) for kind, runs in found.items()}
-    seconds = sum(steps * pace[kind] for kind, steps in left.items())
-    places = "in all, divided by as many jobs as run at once"
+    pace = {kind: usual_pace(found) for kind, found in runs.items()}
+    seconds = sum(steps[kind] * pace[kind] for kind in steps)
+    share = "in all, divided by as many jobs as run at once"
     if at_once:
-        seconds, places = seconds / min(at_once, len(planned)), f"with {at_once} at a time"
-    told = ", ".join(f"{rate:.3g}" for rate in pace.values())
-    runs = sum(len(summaries) for summaries in found.values())
-    return (
-        f"About {clock(seconds)} {places}, at {told} s per step as in {runs} finished "
-        f"run{'s' * (runs > 1)}."
-    )
+        seconds, share = seconds / min(at_once, len(jobs)), f"with {at_once} at a time"
+    paces = ", ".join(f"{value:.3g}" for value in pace.values())
+    count = sum(map(len, runs.values()))
+    source = f"{count} finished run{'s' * (count > 1)}"
+    return f"About {tqdm.format_interval(seconds)} {share}, at {paces} s per step as in {source}."
 
 
-def usual_pace(runs: Sequence[dict[str, Any]]) -> float:
-    """Seconds per step of the run that has the middle one of all steps, sorted by pace.
+def usual_pace(runs: Sequence[tuple[float, int]]) -> float:
+    """Return the median of the seconds per step over all steps of all runs.
 
-    A short run, which is mostly start and end, weighs little, and one that slept changes nothing.
+    A short run, which is mostly start and end, has little weight, and one that was suspended has
+    no effect. Each run is (seconds per step, steps).
     """
-    paces = sorted((run["seconds"] / run["steps"], run["steps"]) for run in runs)
-    before = accumulate(steps for _, steps in paces)
-    half = sum(steps for _, steps in paces) / 2
-    return next(pace for (pace, _), steps in zip(paces, before, strict=True) if steps >= half)
+    ranked = sorted(runs)
+    made = list(accumulate(steps for _, steps in ranked))
+    return ranked[bisect_left(made, made[-1] / 2)][0]
 
 
 def kind_of(config: Any) -> tuple:
-    """The settings that decide how long a step takes, in a form that can be compared."""
-    values = flatten(plain(config))
+    """Return the settings that decide how long a step takes, in a form that can be compared."""
     return tuple(
         (key, str(value))
-        for key, value in sorted(values.items())
-        if key not in CHANGES_NO_RESULT and key.startswith(DECIDES)
+        for key, value in sorted(flatten(plain(config)).items())
+        if key not in CHANGES_NO_RESULT and key.startswith(DECIDE)
     )
 
 
-def recent_runs(folder: Path) -> Iterator[tuple[tuple, dict[str, Any]]]:
-    """Yield the kind and the summary of finished runs: of this sweep, else the newest of all."""
-    paths = list(folder.glob("*/summary.json"))
+def recent_runs(folder: Path) -> Iterator[tuple[tuple, tuple[float, int]]]:
+    """Yield (kind, (seconds per step, steps)) of the newest finished runs, also of other sweeps."""
+    paths = set(folder.absolute().glob("*/summary.json"))
     for pattern in ("outputs/*/summary.json", "multirun/*/*/summary.json"):
-        paths += [path for path in Path().glob(pattern) if path.parent.parent != folder]
-    newest = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:NEWEST]
-    for path in newest:
-        try:
+        paths |= set(Path.cwd().glob(pattern))
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:NEWEST]:
+        with contextlib.suppress(OSError, ValueError):  # a damaged run has no pace
             summary = read_summary(path.parent)
-            if summary.get("status") == "completed":
-                yield kind_of(read_run_config(path.parent)), summary
-        except (OSError, ValueError):  # a damaged run says nothing about time
-            continue
+            if summary.get("status") == "completed" and summary.get("steps"):
+                pace = summary["seconds"] / summary["steps"]
+                yield kind_of(read_run_config(path.parent)), (pace, summary["steps"])

@@ -1,16 +1,13 @@
-"""One job of a sweep. Its folder tells what is left to do; a process of its own does it.
+"""One job of a sweep: its state, read from its folder, and the process that trains it.
 
 That process is `python train.py ...` as anybody would type it, so a job computes the same as a
-single run, and one that crashes loses neither the others nor the sweep. All launchers of Hydra call
-`run_job`, and nothing here depends on which one it is.
+single run, and one that crashes stops neither the others nor the sweep. All launchers of Hydra call
+`run_job`, and nothing here depends on the launcher.
 """
 
-import contextlib
 import ctypes
-import fcntl
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -23,121 +20,102 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from common.files import write_text
 from runs.config import read_run_config
-from runs.folder import read_summary
+from runs.folder import FolderLock, read_summary
 from runs.overrides import CHANGES_NO_RESULT, differences, key_of, plain, quote
-from runs.sweep.slots import PLACES, cores_of, environment_of, own_place
+from runs.sweep.slots import SLOTS, hold_slot, slot_cores, slot_environment
 from runs.targets import walk_targets
 
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 RECORD = ".job.json"  # in a job's folder: what the sweep did there
 STOP = ".stop"  # in a sweep's folder: the number of the signal that stops it, or 0
-SWEEP_PID = "SWEEP_PID"  # in the environment of a launcher's processes: the sweep's own
-OPTION = "command-line"  # so Hydra calls a folder that --config-dir names
+SWEEP_PID = "SWEEP_PID"  # in the environment of a launcher's processes: the sweep's process
+FOR_THE_LAUNCHER = (SWEEP_PID, SLOTS, "HYDRA_FULL_ERROR")  # variables that no job gets
+OPTION = "command-line"  # Hydra's name for a folder that --config-dir gives
 POLL = 0.2  # seconds
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
 class SweepStopped(Exception):
-    """A search has been asked to stop."""
+    """A search was asked to stop."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job and where it stands.
-
-    Attributes:
-        folder: its run folder.
-        overrides: all that define it, as on a command line.
-        state: "done", "cut" (to be continued) or "new" (to be begun).
-        step: updates of its newest checkpoint, or of the finished run.
-        targets: the code that the command's own config names.
-        sources: what the command line says of further folders with configs.
-    """
+    """A job and its state, read from its folder."""
 
     folder: Path
-    overrides: tuple[str, ...]
-    state: str
-    step: int
-    targets: tuple[str, ...]
-    sources: tuple[str, ...]
-
-    @property
-    def command(self) -> list[str]:
-        """What trains the job in its folder."""
-        if self.state == "cut":
-            # Where and how it runs may differ from the last time; the rest its folder knows.
-            words = [word for word in self.overrides if key_of(word) in CHANGES_NO_RESULT]
-            allowed = f"allow_targets=[{','.join(self.targets)}]"
-            return [*self.sources, f"resume={quote(self.folder)}", *words, allowed]
-        return [*self.sources, *self.overrides, f"hydra.run.dir={quote(self.folder)}"]
+    state: str  # "done", "cut" (to be continued) or "new" (to be started)
+    step: int  # updates of its newest checkpoint, or of the finished run
+    total_steps: int | None  # updates of the whole run; None: not known
+    words: list[str]  # the arguments of train.py that define it
+    command: list[str]  # the arguments of train.py that do what is left, in its folder
+    config: DictConfig  # without Hydra's part
 
 
-def find_job(config: DictConfig) -> Job:
-    """The job of this config, of which Hydra's own part has been set.
+def find_job(config: DictConfig, total_steps: int | None = None) -> Job:
+    """Return the job of this config, for which Hydra's state is set, and its total steps if known.
 
     Raises:
-        ValueError: in its folder lies a run with another config, or one that cannot be read.
+        ValueError: its folder holds a run with another config, or one that cannot be read.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    steps = [int(path.name[5:13]) for path in folder.glob("checkpoints/step_*")]
+    saved = [int(path.name[5:13]) for path in folder.glob("checkpoints/step_*")]
     summary = read_summary(folder)
     done = summary.get("status") == "completed"
-    if steps or done or (folder / ".hydra/config.yaml").is_file():
-        check_same_job(config, folder, must_be_sound=bool(steps) or done)
-    return Job(
-        folder,
-        tuple(hydra.overrides.task),
-        "done" if done else "cut" if steps else "new",
-        int(summary.get("steps", 0)) if done else max(steps, default=0),
-        tuple(sorted({str(target) for _, target in walk_targets(plain(config))})),
-        find_sources(hydra),
-    )
+    if saved or done:
+        check_same_job(config, folder)
+    sources, overrides = find_sources(hydra), list(hydra.overrides.task)
+    words = [*sources, *overrides]
+    command = [*words, f"hydra.run.dir={quote(folder)}"]
+    if saved:
+        # Where and how it runs may differ from the last time; the rest is in its folder.
+        again = [word for word in overrides if key_of(word) in CHANGES_NO_RESULT]
+        targets = ",".join(sorted({str(target) for _, target in walk_targets(plain(config))}))
+        command = [*sources, f"resume={quote(folder)}", *again, f"allow_targets=[{targets}]"]
+    state = "done" if done else "cut" if saved else "new"
+    step = int(summary.get("steps", 0)) if done else max(saved, default=0)
+    return Job(folder, state, step, total_steps, words, command, config)
 
 
-def find_sources(hydra: HydraConf) -> tuple[str, ...]:
-    """The words of the command line by which Hydra finds configs outside conf/."""
-    folders = [place.path for place in hydra.runtime.config_sources if place.provider == OPTION]
+def find_sources(hydra: HydraConf) -> list[str]:
+    """Return the words of the command line by which Hydra finds configs outside conf/."""
+    folders = [entry.path for entry in hydra.runtime.config_sources if entry.provider == OPTION]
     options = [word for folder in folders for word in ("--config-dir", folder)]
     paths = [word for word in hydra.overrides.hydra if key_of(word) == "hydra.searchpath"]
-    return (*options, *paths)
+    return [*options, *paths]
 
 
-def check_same_job(config: DictConfig, folder: Path, must_be_sound: bool) -> None:
-    """Refuse a folder in which another config has been at work.
+def check_same_job(config: DictConfig, folder: Path) -> None:
+    """Refuse a folder that holds a run with another config.
 
     Raises:
-        ValueError: lists the keys, what the folder's run has and what was asked for.
+        ValueError: lists the keys, the run's values and the requested ones.
     """
-    try:
-        before = read_run_config(folder)
-    except (ValueError, OSError):
-        if must_be_sound:
-            raise
-        return  # its process was killed before it had begun
-    told = [
+    changes = [
         f"{key}: it has {has}, asked for {asked}"
-        for key, has, asked in differences(before, config)
+        for key, has, asked in differences(read_run_config(folder), config)
         if key not in CHANGES_NO_RESULT
     ]
-    if told:
+    if changes:
         raise ValueError(
-            f"{os.path.relpath(folder)} holds a run with another config ({'; '.join(told)}): "
+            f"{os.path.relpath(folder)} holds a run with another config ({'; '.join(changes)}): "
             "name another folder with hydra.sweep.dir=FOLDER, or move this one away."
         )
 
 
 def run_job(config: DictConfig) -> float | None:
-    """Do what is left of a job, in a process of its own.
+    """Do what is left of a job, in a separate process.
 
     Returns:
         The last validation top-1 in percent, the objective of a search; None where the job failed,
         has no validation split, or was stopped.
 
     Raises:
-        SweepStopped: a search was asked to stop, which would go on with None.
+        SweepStopped: a search was asked to stop; with None it would continue.
         ValueError: its folder holds another run, or another process trains there.
     """
     hydra = HydraConfig.get()
@@ -146,9 +124,8 @@ def run_job(config: DictConfig) -> float | None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a launcher's process ends with the sweep
     wait_until_free(folder, sweep)
     job = find_job(config)
-    failed = False
-    if job.state != "done" and not read_stop(sweep):
-        failed = train_apart(job, sweep) != 0
+    runs = job.state != "done" and not read_stop(sweep)
+    failed = runs and train_job(job, sweep) != 0
     if read_stop(sweep) and hydra.runtime.choices["hydra/sweeper"] != "basic":
         raise SweepStopped
     value = None if failed else read_summary(folder).get("val_top1_last")
@@ -156,7 +133,7 @@ def run_job(config: DictConfig) -> float | None:
 
 
 def read_stop(sweep: Path) -> int:
-    """The number of the signal that asked the sweep to stop; 0: none did."""
+    """Return the number of the signal that asked the sweep to stop; 0: none did."""
     try:
         return int((sweep / STOP).read_text())
     except (OSError, ValueError):
@@ -164,39 +141,40 @@ def read_stop(sweep: Path) -> int:
 
 
 def wait_until_free(folder: Path, sweep: Path, seconds: float = 60) -> None:
-    """Wait while the process of a sweep that was killed saves what it has in this folder.
+    """Wait while the process of a sweep that was killed saves its run in this folder.
 
     Raises:
-        ValueError: that takes too long: somebody else trains there.
+        ValueError: it takes longer than `seconds`: another process trains there.
     """
     deadline = time.monotonic() + seconds
-    with contextlib.suppress(FileNotFoundError), (folder / ".lock").open("rb+") as file:
-        while not read_stop(sweep):
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    while not read_stop(sweep):
+        try:
+            with FolderLock(folder):
                 return
+        except ValueError:
             if time.monotonic() > deadline:
-                raise ValueError(f"Another process is training in {folder}: wait for it.")
-            time.sleep(POLL)
+                raise
+        time.sleep(POLL)
 
 
-def train_apart(job: Job, sweep: Path) -> int:
-    """Train a job in a process of its own; returns its exit code, below 0 for a signal's."""
+def train_job(job: Job, sweep: Path) -> int:
+    """Train a job in a separate process; return its exit code, below 0 for a signal's."""
     if job.state == "new":
         clear(job.folder)
-    with own_place() as (place, lock), (job.folder / "train.log").open("ab") as log:
-        record: dict[str, Any] = {"place": place, "first_step": job.step, "log_bytes": log.tell()}
-        record |= {"state": "running", "started": time.time()}
-        write_record(job.folder, record)
+    shared = {key: value for key, value in os.environ.items() if key not in FOR_THE_LAUNCHER}
+    with hold_slot() as (slot, lock), (job.folder / "train.log").open("ab") as log:
+        record: dict[str, Any] = {"state": "running", "slot": slot, "words": job.words}
+        record |= {"first_step": job.step, "log_bytes": log.tell()}
+        write_text(job.folder / RECORD, json.dumps(record))
         process = subprocess.Popen(
             [sys.executable, str(TRAIN), *job.command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # train.log has it
             stderr=log,
-            env=environment(place),
-            start_new_session=True,  # Ctrl-C goes to the sweep, which tells its jobs once
+            env=shared | slot_environment(slot),
+            start_new_session=True,  # Ctrl-C reaches the sweep, which signals its jobs once
             pass_fds=() if lock is None else (lock,),
-            preexec_fn=lambda: prepare(place),
+            preexec_fn=lambda: prepare(slot),
         )
         try:
             code = wait(process, sweep)
@@ -206,67 +184,45 @@ def train_apart(job: Job, sweep: Path) -> int:
             raise
     stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     record["state"] = "completed" if code == 0 else "interrupted" if stopped else "failed"
-    write_record(job.folder, record | {"code": code, "ended": time.time()})
+    write_text(job.folder / RECORD, json.dumps(record | {"code": code}))
     return code
 
 
-def environment(place: str | None) -> dict[str, str]:
-    """The environment of a job: the sweep's, without what the sweep says to its launcher."""
-    ours = (SWEEP_PID, PLACES, "HYDRA_FULL_ERROR")
-    kept = {key: value for key, value in os.environ.items() if key not in ours}
-    return kept | environment_of(place)
+def prepare(slot: str | None) -> None:
+    """Between fork and exec: end with the sweep, unblock signals, stay on a core.
 
-
-def prepare(place: str | None) -> None:
-    """Between fork and exec: end with the sweep, hear signals again, stay on a core.
-
-    SIGUSR2 is for submitit in the process above, and Slurm sends it to this one as well.
+    SIGUSR2 is for submitit in the parent process, and Slurm sends it to this one as well.
     """
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    cores = cores_of(place)
-    if cores:
+    if cores := slot_cores(slot):
         os.sched_setaffinity(0, cores)
 
 
 def wait(process: subprocess.Popen, sweep: Path) -> int:
-    """Wait for a job's process; when the sweep stops it is told once, saves and ends."""
-    told = False
+    """Wait for a job's process; pass on the signal that stops the sweep, once."""
+    sent = False
     while True:
         try:
             return process.wait(timeout=POLL)
         except subprocess.TimeoutExpired:
-            if not told and (number := read_stop(sweep)):
+            if not sent and (number := read_stop(sweep)):
                 process.send_signal(number)
-                told = True
+                sent = True
 
 
 def clear(folder: Path) -> None:
-    """Remove the records of a run that never came to a checkpoint, before it begins again."""
+    """Remove the files of a run that has no checkpoint, before it begins again."""
     for pattern in ("events.out.tfevents.*", "metrics.jsonl", "summary.json"):
         for path in folder.glob(pattern):
             path.unlink()
 
 
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Keep what the sweep did with a job, in one move."""
-    fresh = folder / f"{RECORD}.tmp"
-    fresh.write_text(json.dumps(record))
-    fresh.replace(folder / RECORD)
-
-
-def read_record(folder: Path, since: float) -> dict[str, Any]:
-    """What a sweep that began at a time did with a job; empty where it did nothing."""
+def read_record(folder: Path, since: float = 0.0) -> dict[str, Any]:
+    """Return what a sweep did with a job since a time; empty where it did nothing."""
+    path = folder / RECORD
     try:
-        if (folder / RECORD).stat().st_mtime < since:
-            return {}
-        found = json.loads((folder / RECORD).read_text())
+        return dict(json.loads(path.read_text())) if path.stat().st_mtime >= since else {}
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) and "state" in found else {}
-
-
-def spell(words: tuple[str, ...]) -> str:
-    """A training's command as a shell reads it."""
-    return shlex.join(["python", os.path.relpath(TRAIN), *words])

@@ -1,7 +1,7 @@
-"""The folders of a sweep, named by what defines its jobs, so that they are found again.
+"""Names for the folders of a sweep, made of settings, so that the same command finds them again.
 
     multirun/experiment=quickstart/scheduler=step,seed=0
-             what all jobs share   what this one is
+             what all jobs share   what differs
 
 `scheduler` and `seed` always name the job, also where only one is given: so a sweep can be extended
 later. Keys that change where or how a job runs, and not what comes out, name nothing.
@@ -10,66 +10,54 @@ later. Keys that change where or how a job runs, and not what comes out, name no
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from runs.overrides import CHANGES_NO_RESULT, is_override, key_of
 
 NAMES_THE_JOB = ("scheduler", "seed")
-# What Hydra's plugins do here if the command line does not say otherwise.
-DEFAULTS = {
-    # A job that meets its time limit saves, waits in the queue anew, and goes on where it was.
-    "hydra/launcher=submitit_slurm": (
-        "hydra.launcher.timeout_min=240",
-        "hydra.launcher.signal_delay_s=120",
-        "hydra.launcher.max_num_timeout=20",
-        "hydra.launcher.cpus_per_task=2",
-        "hydra.launcher.mem_gb=4",
-    ),
-    # A search looks for the highest accuracy, keeps its study in the sweep's folder, and tries as
-    # many values at a time as joblib runs jobs.
-    "hydra/sweeper=optuna": (
-        "hydra.sweeper.direction=maximize",
-        "hydra.sweeper.storage='sqlite:///${hydra.sweep.dir}/search.db'",
-        "hydra.sweeper.study_name='${hydra.sweep.dir}'",
-        "hydra.sweeper.n_jobs='${oc.select:hydra.launcher.n_jobs,1}'",
-    ),
-}
+PLUGINS = ("hydra/launcher=submitit_slurm", "hydra/sweeper=optuna")
 LONGEST = 120  # letters of a name; file systems take 255 bytes
 
 
 def add_sweep_settings(arguments: Sequence[str]) -> list[str]:
-    """The command line of a sweep, with what Hydra has to know of its jobs put first.
+    """Return the command line of a sweep with Hydra's settings put before the overrides.
 
-    A job's folder, its log and its .hydra/ are left to the process that trains in it. Which
-    overrides all jobs share is told through a list that Hydra has for names of folders.
+    Hydra writes no log and no .hydra/ of its own: the process that trains a job does. Hydra names
+    a job's folder after all overrides but those in `exclude_keys`, which name the sweep's folder.
     """
     first = next((i for i, word in enumerate(arguments) if is_override(word)), len(arguments))
     shared = [
-        override.key_or_group
+        override
         for override in parse(arguments[first:])
         if not override.is_sweep_override() and override.key_or_group not in NAMES_THE_JOB
+    ]
+    keys = sorted({override.key_or_group for override in shared})
+    words = [
+        f"{override.get_key_element()}={override.get_value_element_as_str()}"
+        for override in shared
+        if override.key_or_group not in CHANGES_NO_RESULT
     ]
     settings = [
         "hydra/hydra_logging=none",
         "hydra/job_logging=none",
         "hydra.output_subdir=null",
-        f"hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(set(shared)))}]",
+        f"hydra.sweep.dir='multirun/{safe_name(','.join(sorted(words)))}'",
+        f"hydra.job.config.override_dirname.exclude_keys=[{','.join(keys)}]",
     ]
-    for chosen in DEFAULTS.keys() & set(arguments):
-        settings += DEFAULTS[chosen]
+    # conf/hydra/our_launcher and our_sweeper have our settings of these plugins.
+    settings += [word.replace("hydra/", "+hydra/our_") for word in arguments if word in PLUGINS]
     return [*arguments[:first], *settings, *arguments[first:]]
 
 
 def parse(words: Iterable[str]) -> list[Override]:
-    """The overrides among the words of a command line, but for those of Hydra itself.
+    """Return the overrides among the words of a command line, without those of Hydra itself.
 
-    Of two for one key the last one counts. One that cannot be read is left out: Hydra is about to
-    say what is wrong with it.
+    Of two for one key the last one counts. A word with a mistake is left out: Hydra reports it.
     """
     parser, found = OverridesParser.create(), dict[str, Override]()
     for word in words:
@@ -80,44 +68,23 @@ def parse(words: Iterable[str]) -> list[Override]:
     return list(found.values())
 
 
-def name_sweep(words: Sequence[str], shared: Sequence[str]) -> str:
-    """The name of what all jobs share, from the overrides of the sweep or of any of its jobs."""
-    kept = [
-        override
-        for override in parse(words)
-        if override.key_or_group in shared and override.key_or_group not in CHANGES_NO_RESULT
-    ]
-    return safe_name(kept) or "default"
+def name_job(words: Iterable[str], shared: Sequence[str]) -> str:
+    """Return the name of a job's folder: its overrides without the keys that all jobs share."""
+    return safe_name(",".join(sorted(word for word in words if key_of(word) not in shared)))
 
 
-def name_job(words: Sequence[str], shared: Sequence[str]) -> str:
-    """The name of a job, from its overrides."""
-    kept = [override for override in parse(words) if override.key_or_group not in shared]
-    return safe_name(kept) or "default"
+def safe_name(text: str) -> str:
+    """Return a text as the name of a folder.
 
+    Letters that are not safe in a path become a dash; a hash then keeps names apart.
 
-def safe_name(overrides: Sequence[Override]) -> str:
-    """KEY=VALUE,KEY=VALUE as the name of a folder, whatever the values hold.
-
-    What is not safe in a path becomes a dash; a hash then tells apart what would be the same.
+    >>> safe_name("scheduler=step,seed=0"), safe_name("fork='../a run'"), safe_name("")
+    ('scheduler=step,seed=0', 'fork=-..-a-run--9dca1684', 'default')
     """
-    texts = [f"{o.get_key_element()}={o.get_value_element_as_str()}" for o in overrides]
-    text = ",".join(sorted(texts))
-    safe = re.sub(r"[^\w=.,+-]+", "-", text, flags=re.ASCII)
-    if safe == text and len(text) <= LONGEST:
-        return text
+    safe = re.sub(r"[^\w=.,+-]+", "-", text, flags=re.ASCII) or "default"
+    if safe in (text, "default") and len(text) <= LONGEST:
+        return safe
     return f"{safe[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def register(name: str, function: Callable[[Sequence[str], Sequence[str]], str]) -> None:
-    """Make ${NAME:} in the config the name that a function makes of the overrides."""
-
-    def resolve(*, _root_: DictConfig) -> str:
-        hydra = _root_.hydra
-        return function(hydra.overrides.task, hydra.job.config.override_dirname.exclude_keys)
-
-    OmegaConf.register_new_resolver(name, resolve, replace=True)
-
-
-register("name_sweep", name_sweep)
-register("name_job", name_job)
+OmegaConf.register_new_resolver("safe_name", safe_name, replace=True)  # for conf/config.yaml

@@ -1,8 +1,7 @@
-"""What a search (hydra/sweeper=optuna) needs besides Optuna: to go on where it was stopped.
+"""A search (hydra/sweeper=optuna) that continues where it was stopped.
 
-The study lies in a database in the sweep's folder, and a trial's job in a folder that its values
-name. So a trial that was cut is put into the queue once more, with the same values: its job is then
-found, and continues.
+The study is a database in the sweep's folder; a trial's job has a folder named after its values. A
+trial that was cut is queued again with the same values, so its job is found and continues.
 """
 
 import logging
@@ -12,12 +11,13 @@ from typing import Any
 
 from omegaconf import DictConfig, read_write
 
+from common.checks import check_integer, refusal
 from runs.sweep.job import read_record
 from runs.sweep.names import name_job, parse
 
 
 def prepare_search(config: DictConfig) -> None:
-    """Queue the trials that were cut, and leave only those to do that are still missing.
+    """Queue the trials that were cut, and set `n_trials` to the number that is still missing.
 
     Raises:
         ValueError: the database cannot be used.
@@ -30,16 +30,15 @@ def prepare_search(config: DictConfig) -> None:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of enqueue_trial
     study = open_study(config)
     trials = study.get_trials(deepcopy=False)
-    queued = (trial for trial in trials if trial.state == TrialState.WAITING)
-    waiting = [trial.system_attrs["fixed_params"] for trial in queued]
+    queued = [t.system_attrs["fixed_params"] for t in trials if t.state == TrialState.WAITING]
     for trial in trials:
         if was_cut(trial, config):
             if trial.state == TrialState.RUNNING:
                 study.tell(trial.number, state=TrialState.FAIL)
-            if trial.params not in waiting:
+            if trial.params not in queued:
                 study.enqueue_trial(trial.params)
-                waiting.append(trial.params)
-    done = len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
+                queued.append(trial.params)
+    done = sum(trial.state == TrialState.COMPLETE for trial in trials)
     with read_write(config.hydra):
         config.hydra.sweeper.n_trials = max(0, config.hydra.sweeper.n_trials - done)
 
@@ -50,29 +49,24 @@ def check_search(config: DictConfig) -> None:
     Raises:
         ValueError: names the key and what is accepted.
     """
-    import engine  # noqa: F401  (prepares the process, before anything listens to signals)
+    import engine  # noqa: F401  (prepares the process for OneFlow, before signals are handled)
     from data import split_sizes
-    from runs.settings import integer_from
 
     settings = config.hydra.sweeper
-    swept = [o for o in parse(config.hydra.overrides.task) if o.is_sweep_override()]
+    swept = [word for word in parse(config.hydra.overrides.task) if word.is_sweep_override()]
     if not swept and not settings.params:
         raise ValueError(
-            "hydra/sweeper=optuna: no key has values to search; expected one such as "
+            "hydra/sweeper=optuna: expected a key with values to search, such as "
             "'optimizer.lr=tag(log,interval(1e-3,1))'."
         )
     if split_sizes(config.dataset)[1] == 0:
-        raise ValueError(
-            "dataset.val_size=0: a search goes by the accuracy on the validation split; expected "
-            "at least 1."
-        )
+        raise refusal("dataset.val_size", 0, "at least 1: a search maximizes its accuracy")
     for key in ("n_trials", "n_jobs"):
-        if not integer_from(1)(settings[key]):
-            raise ValueError(f"hydra.sweeper.{key}={settings[key]}: expected at least 1.")
+        check_integer(f"hydra.sweeper.{key}", settings[key], 1)
 
 
 def open_study(config: DictConfig) -> Any:
-    """The study of a sweep's folder, made where it is missing.
+    """Return the study in a sweep's folder; make it if it is missing.
 
     Raises:
         ValueError: the database cannot be used.
@@ -95,27 +89,26 @@ def open_study(config: DictConfig) -> Any:
 
 
 def was_cut(trial: Any, config: DictConfig) -> bool:
-    """Whether a trial began here and neither ended nor failed: its job's folder tells."""
+    """Return whether a trial's job started in this folder and neither completed nor failed."""
     from optuna.trial import TrialState
 
     if trial.state not in (TrialState.RUNNING, TrialState.FAIL):
         return False
     words = [f"{key}={value}" for key, value in (trial.params | trial.user_attrs).items()]
-    shared = config.hydra.job.config.override_dirname.exclude_keys
-    record = read_record(Path(config.hydra.sweep.dir) / name_job(words, shared), since=0.0)
-    return bool(record) and (
-        trial.state == TrialState.RUNNING or record["state"] in ("running", "interrupted")
-    )
+    name = name_job(words, config.hydra.job.config.override_dirname.exclude_keys)
+    state = read_record(Path(config.hydra.sweep.dir) / name).get("state")
+    # The study may have missed the end of a job: it is found done when its trial comes again.
+    return state in ("running", "interrupted") or bool(state and trial.state == TrialState.RUNNING)
 
 
-def best_of_search(config: DictConfig) -> str:
-    """The sentence that tells what a search has found so far."""
+def describe_best(config: DictConfig) -> str:
+    """Return a sentence with the best trial so far."""
     from optuna.trial import TrialState
 
     study = open_study(config)
     trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     if not trials:
-        return "The search has no trial that ended well."
+        return "The search has no completed trial."
     best = study.best_trial
     words = " ".join(f"{key}={value}" for key, value in best.params.items())
     return f"best of {len(trials)} trials: {best.value:.2f} % validation top-1 with {words}"

@@ -1,92 +1,87 @@
-"""Which core or GPU a job of a parallel sweep has for itself.
+"""Slots: the core or GPU that a job of a parallel sweep trains on.
 
 OneFlow 0.9.0 computes on one core, so a machine is used well by as many jobs as it has cores. A job
-that stays on its core keeps that core's cache, and none of its threads disturbs another job.
-
-A small net leaves most of a GPU idle. Where more jobs are asked for than there are GPUs, each GPU
-has as many places as it takes: `gpu0`, `gpu1`, `gpu0.2`, `gpu1.2`, ...
+that stays on its core keeps that core's cache, and none of its threads disturbs another job. A
+small model leaves most of a GPU idle, so further jobs share the GPUs evenly.
 """
 
 import contextlib
-import fcntl
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
-from math import ceil
 from pathlib import Path
 
 from omegaconf import DictConfig, read_write
 
-PLACES = "SWEEP_PLACES"  # in the environment of the launcher's processes: what there is
+from common.files import lock
+
+SLOTS = "SWEEP_SLOTS"  # in the environment of the launcher's processes: all cores or GPUs
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+MOST_ON_A_GPU = 100  # jobs
 
 
-def list_places(device: str, jobs: int = 1) -> list[str]:
-    """The GPUs ("gpu0", ...) on which so many jobs would train, else the cores ("core0", ...).
-
-    Job i is on GPU i mod n: the second places of the GPUs come after all of their first ones.
-    """
+def list_slots(device: str) -> list[str]:
+    """Return the cores ("core0", ...) for the device "cpu", the GPUs ("gpu0", ...) for "cuda"."""
     from joblib import cpu_count
 
-    from engine.process.runtime import choose_device, flow
+    from engine.process.runtime import flow
 
-    if choose_device(device) == "cpu":
+    if device == "cpu":
         cores = sorted(os.sched_getaffinity(0))
         return [f"core{number}" for number in cores[: cpu_count()]]  # a container may have fewer
-    names = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    every = [str(number) for number in range(flow.cuda.device_count())]
-    gpus = [f"gpu{name}" for name in (names.split(",") if names else every)]
-    further = range(2, 1 + ceil(jobs / len(gpus)))
-    return gpus + [f"{gpu}.{number}" for number in further for gpu in gpus]
+    names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return [f"gpu{name}" for name in (names if names[0] else range(flow.cuda.device_count()))]
 
 
 def prepare_joblib(config: DictConfig) -> None:
-    """Set what the launcher leaves open, wherever it was chosen: as many jobs as there are places.
+    """List the slots in the environment; set how many jobs run at once, unless the config does.
 
-    Its own default, -1, is one for each core, also where jobs train on GPUs. And one job at a time
-    for each process: else jobs that turn out to be done make joblib hand out the others in heaps.
+    joblib's default is a job for each core, also where jobs train on GPUs. Each process gets one
+    job at a time: jobs that are done already would make joblib hand out the others in batches.
     """
-    launcher = config.hydra.launcher
+    from joblib import effective_n_jobs
+
+    from engine.process.runtime import choose_device
+
+    launcher, slots = config.hydra.launcher, list_slots(choose_device(config.device))
+    os.environ[SLOTS] = ",".join(slots)
     with read_write(config.hydra):
-        if launcher.n_jobs == -1:
-            launcher.n_jobs = len(list_places(config.device))
+        every = launcher.n_jobs == -1
+        launcher.n_jobs = len(slots) if every else effective_n_jobs(launcher.n_jobs)
         if launcher.batch_size == "auto":
             launcher.batch_size = "1"
 
 
 @contextlib.contextmanager
-def own_place() -> Iterator[tuple[str | None, int | None]]:
-    """Hold a place that no other sweep of this user holds: its name, and the file that locks it.
+def hold_slot() -> Iterator[tuple[str | None, int | None]]:
+    """Hold a slot that no other sweep of this user holds; yield its name and its lock file.
 
-    (None, None) where jobs need no place, or none is free: the system then finds one. A process
-    that inherits the file holds the place too.
+    A GPU takes several jobs, in rounds. (None, None) where jobs need no slot, or no core is free:
+    the system then chooses one. A process that inherits the file holds the slot too.
     """
-    for name in filter(None, os.environ.get(PLACES, "").split(",")):
-        path = Path(tempfile.gettempdir()) / f"sweep-{os.getuid()}-{name.replace('/', '-')}.lock"
-        file = None
-        try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # another job's
-            if file is not None:
-                os.close(file)
-            continue
-        try:
-            yield name, file
-        finally:
+    slots = list(filter(None, os.environ.get(SLOTS, "").split(",")))
+    rounds = MOST_ON_A_GPU if slots and slots[0].startswith("gpu") else 1
+    for number, slot in itertools.product(range(rounds), slots):
+        name = f"sweep-{os.getuid()}-{slot.replace('/', '-')}.{number}.lock"
+        with contextlib.suppress(OSError):  # another job holds it
+            file = lock(Path(tempfile.gettempdir()) / name)
+            break
+    else:
+        slot = file = None
+    try:
+        yield slot, file
+    finally:
+        if file is not None:
             os.close(file)
-        return
-    yield None, None
 
 
-def environment_of(place: str | None) -> dict[str, str]:
-    """What a job that has a place finds in its environment."""
-    if place is None:
-        return {}
-    gpu = {"CUDA_VISIBLE_DEVICES": place[3:].split(".")[0]} if place.startswith("gpu") else {}
-    return dict.fromkeys(THREADS, "1") | gpu
+def slot_environment(slot: str | None) -> dict[str, str]:
+    """Return the environment variables of a job in this slot."""
+    gpu = {"CUDA_VISIBLE_DEVICES": slot[3:]} if slot and slot.startswith("gpu") else {}
+    return dict.fromkeys(THREADS, "1") | gpu if slot else {}
 
 
-def cores_of(place: str | None) -> set[int] | None:
-    """The cores on which a job with this place stays; None: on any."""
-    return {int(place[4:])} if place and place.startswith("core") else None
+def slot_cores(slot: str | None) -> set[int]:
+    """Return the core on which a job in this slot stays; nothing: on any."""
+    return {int(slot[4:])} if slot and slot.startswith("core") else set()

@@ -1,1 +1,1 @@
-"""The sections of `python -m scripts.benchmark`, one module each: `measure` returns its figures."""
+"""The sections of `python -m scripts.benchmark`, a module each: `measure` returns figures."""

@@ -1,51 +1,41 @@
 """Measure what the harness costs, as ratios inside one run.
 
-    python -m scripts.benchmark                 # everything, about 15 minutes
+    python -m scripts.benchmark                 # everything, about 10 minutes
     python -m scripts.benchmark trainer loader  # only these sections
-    python -m scripts.benchmark startup memory --cifar100 datasets
+    python -m scripts.benchmark startup --cifar100 datasets
     python -m scripts.benchmark peers --torch-python ../peers/bin/python
 
-Where a figure compares two ways of doing one thing, they are measured in turns (a b b a ...) in
-this run, and it is the median of the turns' ratios with their lowest and highest. Writes
-`benchmark.json` and prints the table of docs/performance.md.
+Two ways of doing one thing are timed alternately (a b b a ...). The figure is the median of the
+ratios, with the lowest and the highest. Writes `benchmark.json` and prints a Markdown table, as in
+docs/performance.md.
 """
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 import argparse
 import importlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
-from scripts.benchmark.measure import Figure, Options
+from common.files import write_text
+from scripts.benchmark.measure import Figure, Options, format_row
 
-# Each a module of scripts/benchmarks, with what it measures.
+# Each is a module of this folder.
 SECTIONS = {
     "loader": "images per second, against flowvision in OneFlow's DataLoader",
-    "augment": "images per second under each augmentation",
-    "trainer": "the Trainer's step against the bare step",
+    "trainer": "the Trainer's step against a bare step; recording a step",
     "graph": "a compiled step against an eager one",
-    "recorder": "recording every step against dropping it",
-    "startup": "from the start of the process to the first step, by phase",
-    "memory": "of a plain run, by phase; growth over 5,000 steps",
-    "sweep": "two jobs at a time against two in sequence",
-    "ranks": "one training on two processes against one process",
-    "growth": "1, 4 and 16 times the steps, traces, points, runs",
-    "blas": "OpenBLAS's own choice of kernel against the AVX2 kernel",
-    "schedules": "the slowest trace of 100,000 steps",
-    "checkpoint": "saving against writing the same bytes",
-    "peers": "the same nets in PyTorch; needs --torch-python",
+    "blas": "OpenBLAS's default kernel against the AVX2 kernel",
+    "startup": "from the start of the process to the first step",
+    "peers": "the same models in PyTorch; needs --torch-python",
 }
 
 
-def measure(name: str, options: Options) -> list[Figure]:
-    """The figures of a section."""
-    figures: list[Figure] = importlib.import_module(f"scripts.benchmark.{name}").measure(options)
-    return figures
-
-
-def read_arguments() -> tuple[list[str], Options, Path]:
-    """The sections that the command line names, what it says to them, and the file to write."""
-    sections = "\n".join(f"  {name:<11} {told}" for name, told in SECTIONS.items())
+def read_arguments(words: list[str] | None = None) -> tuple[list[str], Options, Path]:
+    """Return the sections, the options and the file to write (None: of this command line)."""
+    sections = "\n".join(f"  {name:<9}{text}" for name, text in SECTIONS.items())
     parser = argparse.ArgumentParser(
         prog="python -m scripts.benchmark",
         description=f"{__doc__.splitlines()[0]}\n\nsections:\n{sections}",
@@ -53,14 +43,12 @@ def read_arguments() -> tuple[list[str], Options, Path]:
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help="default: all of them")
     parser.add_argument("--out", type=Path, default=Path("benchmark.json"), help="file to write")
-    parser.add_argument(
-        "--cifar100", type=Path, metavar="FOLDER", help="dataset.root with CIFAR-100, if there is"
-    )
+    parser.add_argument("--cifar100", type=Path, metavar="FOLDER", help="folder with CIFAR-100")
     parser.add_argument(
         "--torch-python", type=Path, metavar="PYTHON", help="of another environment, with torch"
     )
     parser.add_argument("--quick", action="store_true", help="one turn of each, to see it work")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     for name in arguments.sections:
         if name not in SECTIONS:
             parser.error(f"unknown section {name!r}: choose from {', '.join(SECTIONS)}")
@@ -73,19 +61,8 @@ def read_arguments() -> tuple[list[str], Options, Path]:
     return names, Options(cifar100, arguments.torch_python, arguments.quick), arguments.out
 
 
-def row(found: Figure) -> str:
-    """A figure's row of the table.
-
-    >>> row(Figure("blas", "own choice / AVX2", "ratio", 2.36, 1.884, 3.09, 5))
-    '| own choice / AVX2 | 2.36 | 1.884 - 3.09 | 5 |'
-    """
-    median, low, high = (f"{value:.4g}" for value in (found.median, found.low, found.high))
-    unit = "" if found.unit == "ratio" else f" {found.unit}"
-    return f"| {found.name} | {median}{unit} | {low} - {high} | {found.n} |"
-
-
 def main() -> None:
-    """Measure the sections that the command line names, or all."""
+    """Measure the chosen sections, print their table and write their figures."""
     from engine.process import runtime
     from engine.process.machine import hardware
 
@@ -94,11 +71,11 @@ def main() -> None:
     print(f"{hardware()}, kernel {runtime.blas_kernel()}\n")
     print("| figure | median | lowest - highest | n |\n| --- | --- | --- | --- |")
     for name in names:
-        for found in measure(name, options):
+        for found in importlib.import_module(f"scripts.benchmark.{name}").measure(options):
             figures.append(found)
-            print(row(found), flush=True)
+            print(format_row(found), flush=True)
     report = {"hardware": hardware(), "figures": [asdict(found) for found in figures]}
-    out.write_text(json.dumps(report, indent=2) + "\n")
+    write_text(out, json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,39 +1,31 @@
 """A step compiled by nn.Graph (`trainer.graph=true`) against the same step, eager."""
 
-from collections.abc import Callable
-from typing import Any
+import tempfile
+from pathlib import Path
 
-from engine.update import build_update
 from scripts.benchmark.measure import Figure, Options, figure, in_turns
-from scripts.benchmark.trainer import Resident, build_parts, runtime
+from scripts.benchmark.trainer import NEVER, OneBatch, build_trainer, make_steps
 
 
 def measure(options: Options) -> list[Figure]:
-    """Ratios on two nets, by the clock and by the processor's time; compiling is not in them."""
+    """Return the ratios for two models; the time of compiling is not in them."""
+    from engine.recorder import Recorder
     from models.convnet import convnet_tiny
     from models.resnet import resnet20
 
     figures = []
     for build, batch_size, steps in ((convnet_tiny, 128, 20), (resnet20, 32, 3)):
-        loader = Resident(batch_size)
-        ways = [steps_of(build, loader, steps, graph) for graph in (True, False)]
+        with tempfile.TemporaryDirectory() as name, Recorder(Path(name), NEVER, steps) as recorder:
+            compiled, eager = (
+                build_trainer(build, OneBatch(batch_size), recorder, graph=graph)
+                for graph in (True, False)
+            )
+            wall, processor = in_turns(
+                lambda: make_steps(compiled, steps),  # noqa: B023  (called in this pass)
+                lambda: make_steps(eager, steps),  # noqa: B023
+                options.turns(11),
+            )
         name = f"compiled step / eager step ({build.__name__}, batch {batch_size}"
-        found = in_turns(*ways, options.turns(11))
-        for ratios, told in zip(found, (")", ", processor time)"), strict=True):
-            figures.append(figure("graph", name + told, "ratio", ratios))
+        figures.append(figure("graph", f"{name})", "ratio", wall))
+        figures.append(figure("graph", f"{name}, processor time)", "ratio", processor))
     return figures
-
-
-def steps_of(
-    build: Callable[..., Any], loader: Resident, steps: int, graph: bool
-) -> Callable[[], None]:
-    """A function that makes so many steps."""
-    model, optimizer = build_parts(build)
-    parts = (model, runtime.flow.nn.CrossEntropyLoss(), optimizer, None, False)
-    update = build_update(*parts, graph=graph, amp=False, stochastic=False)
-
-    def make() -> None:
-        told = [update(*loader.batch) for _ in range(steps)]
-        told[-1][0].numpy()
-
-    return make

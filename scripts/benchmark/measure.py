@@ -1,10 +1,9 @@
-"""Figures of a benchmark: two actions in turns, processes of their own, what is told of values."""
+"""Paired timing: alternate two functions, report median and range."""
 
 import json
 import os
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,16 +17,17 @@ ENVIRONMENT = dict(os.environ)  # as the user has it: importing OneFlow adds to 
 from engine.process import runtime  # noqa: E402  (before anything that imports OneFlow)
 
 ROOT = Path(__file__).resolve().parents[2]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line of the benchmark says.
+    """The options of the command line.
 
     Attributes:
-        cifar100: a `dataset.root` with CIFAR-100; None: built-in images in its place.
+        cifar100: a folder with CIFAR-100; None: use built-in images instead.
         torch_python: a Python that can import torch, for the section `peers`.
-        quick: one turn of everything, to see that it works.
+        quick: measure one turn only.
     """
 
     cifar100: Path | None = None
@@ -35,13 +35,13 @@ class Options:
     quick: bool = False
 
     def turns(self, count: int) -> int:
-        """How many turns to take where `count` are wanted."""
+        """Return `count`, or 1 if `quick`."""
         return 1 if self.quick else count
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure: the median of `n` turns, with the lowest and the highest."""
+    """A measured figure: the median of `n` turns, with the lowest and the highest."""
 
     section: str
     name: str
@@ -52,19 +52,36 @@ class Figure:
     n: int
 
 
-def figure(section: str, name: str, unit: str, values: list[float]) -> Figure:
-    """The figure of a list of measured values."""
+def figure(section: str, name: str, unit: str, values: Sequence[float]) -> Figure:
+    """Return the figure of measured values.
+
+    >>> figure("blas", "a / b", "ratio", [3.0, 1.0, 2.0, 10.0])
+    Figure(section='blas', name='a / b', unit='ratio', median=2.5, low=1.0, high=10.0, n=4)
+    """
     median, low, high = statistics.median(values), min(values), max(values)
     return Figure(section, name, unit, median, low, high, len(values))
 
 
-def seconds(action: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Time of an action on a clock, with OneFlow's queue empty before and after."""
-    return spend(action, (clock,))[0]
+def format_row(found: Figure) -> str:
+    """Return a figure's row of the table.
+
+    >>> format_row(Figure("blas", "default / AVX2", "ratio", 2.36, 1.884, 3.09, 5))
+    '| default / AVX2 | 2.36 | 1.884 - 3.09 | 5 |'
+    >>> format_row(Figure("startup", "first step", "s", 2.523456, 2, 3, 7))
+    '| first step | 2.523 s | 2 - 3 | 7 |'
+    """
+    median, low, high = (f"{value:.4g}" for value in (found.median, found.low, found.high))
+    unit = "" if found.unit == "ratio" else f" {found.unit}"
+    return f"| {found.name} | {median}{unit} | {low} - {high} | {found.n} |"
 
 
-def spend(action: Callable[[], Any], clocks: Sequence[Callable[[], float]]) -> list[float]:
-    """Time of an action on each of several clocks, as `seconds`."""
+def seconds(action: Callable[[], Any], clock: Clock = time.perf_counter) -> float:
+    """Return the time of an action, with OneFlow's queue empty before and after."""
+    return times_of(action, (clock,))[0]
+
+
+def times_of(action: Callable[[], Any], clocks: Sequence[Clock]) -> list[float]:
+    """Return the time of an action on each clock, as `seconds`."""
     synchronize = runtime.flow._oneflow_internal.eager.Sync
     synchronize()
     starts = [clock() for clock in clocks]
@@ -74,35 +91,33 @@ def spend(action: Callable[[], Any], clocks: Sequence[Callable[[], float]]) -> l
 
 
 def in_turns(
-    first: Callable[[], Any], second: Callable[[], Any], turns: int, parts: int = 1
-) -> tuple[list[float], list[float]]:
-    """Ratios of the times of two actions, `turns` times; each has had one turn for warming up.
+    first: Callable[[], Any],
+    second: Callable[[], Any],
+    turns: int,
+    clocks: Sequence[Clock] = (time.perf_counter, time.process_time),
+) -> list[list[float]]:
+    """Return the ratios first / second of `turns` turns, after one turn to warm up.
 
-    A turn is `parts` times each of them, one after the other, of which every other time begins with
-    the second one: what drifts, or comes and goes, favors neither.
+    The second action begins in every other turn, so that a drift of the machine's speed favors
+    neither.
 
     Returns:
-        By the clock on the wall, and by the processor's time in this process, which does not count
-        what other processes do meanwhile.
+        For each clock a list of ratios. The default clocks are wall time and this process's
+        processor time, which does not count other processes.
     """
-    clocks = (time.perf_counter, time.process_time)
-    pair = (first, second)
-    times = np.empty((1 + turns, parts, 2, len(clocks)))
-    for part, (turn, place) in enumerate(np.ndindex(1 + turns, parts)):
-        for which in (1, 0) if part % 2 else (0, 1):
-            times[turn, place, which] = spend(pair[which], clocks)
-    above, below = times[1:].sum(axis=1).swapaxes(0, 1)  # without the turn for warming up
-    wall, processor = (above / below).T.tolist()
-    return wall, processor
+    times = np.empty((1 + turns, 2, len(clocks)))
+    for turn in range(1 + turns):
+        for which in (1, 0) if turn % 2 else (0, 1):
+            times[turn, which] = times_of((first, second)[which], clocks)
+    ratios: list[list[float]] = (times[1:, 0] / times[1:, 1]).T.tolist()
+    return ratios
 
 
 def run_child(command: list[str], **environment: str) -> dict[str, Any]:
-    """What a process of its own prints: one JSON object, alone or as its last line.
-
-    It starts as from the user's shell, in the repository's root.
+    """Run a command in the repository's root, in the user's environment; return its last line.
 
     Raises:
-        RuntimeError: it failed; with the end of what it said.
+        RuntimeError: it failed; has the end of its stderr.
     """
     result = subprocess.run(
         command, cwd=ROOT, env=ENVIRONMENT | environment, capture_output=True, text=True
@@ -111,8 +126,3 @@ def run_child(command: list[str], **environment: str) -> dict[str, Any]:
         raise RuntimeError(f"{command[:4]} ended with {result.returncode}: {result.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return found
-
-
-def run_module(name: str, *words: str, **environment: str) -> dict[str, Any]:
-    """`run_child` of one of our own modules."""
-    return run_child([sys.executable, "-m", name, *words], **environment)

@@ -1,7 +1,7 @@
-"""The same nets in PyTorch, which runs in an environment and a process of its own.
+"""The same models in PyTorch, which runs in another environment and process.
 
-Both get the same images and the same first weights, and their losses after a few steps are compared
-before any time is: the figures are of the same net.
+Both get the same images and first weights. Their losses after a few steps are compared before
+anything is timed.
 """
 
 import os
@@ -18,52 +18,52 @@ from scripts.benchmark.measure import Figure, Options, figure, run_child, second
 CHILD = Path(__file__).with_name("peers_torch.py")
 CHECKED = 3  # steps after which the losses are compared
 LOSS_TOLERANCE = 1e-3  # relative; single precision, other kernels
-SPECS = (("convnet_tiny", 128, 20), ("resnet20", 32, 5))  # net, batch, steps of a turn
 
 
 def measure(options: Options) -> list[Figure]:
-    """Seconds per step here and there, with one thread and with all, and their ratios."""
+    """Return seconds per step in both, in PyTorch with one thread and with all, and the ratios."""
     from models.convnet import convnet_tiny
     from models.resnet import resnet20
 
     figures = []
-    for build, (name, batch, steps) in zip((convnet_tiny, resnet20), SPECS, strict=True):
+    for build, batch, steps in ((convnet_tiny, 128, 20), (resnet20, 32, 5)):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "start.npz"
-            ours = build_step(build, batch, path)
-            check_losses(ours, run_torch(options, name, path, CHECKED, 1)["losses"], name)
-            figures += compare(options, name, batch, path, ours, steps)
+            step = build_step(build, batch, path)
+            command = [str(options.torch_python), str(CHILD), build.__name__, str(path)]
+            check_losses(step, run_torch(command, CHECKED, 1)["losses"], build.__name__)
+            turns = options.turns(5)
+            figures += compare(f"{build.__name__}, batch {batch}", step, command, steps, turns)
     return figures
 
 
 def compare(
-    options: Options, name: str, batch: int, path: Path, ours: Callable[[], Any], steps: int
+    model: str, step: Callable[[], Any], command: list[str], steps: int, turns: int
 ) -> list[Figure]:
-    """The figures of one net, from turns of OneFlow, PyTorch with one thread and with all."""
+    """Return the figures of one model."""
     threads = (1, len(os.sched_getaffinity(0)))
 
-    def step() -> None:
+    def make_steps() -> None:
         for _ in range(steps):
-            ours()
+            step()
 
     rows = []
-    for _ in range(options.turns(5)):
-        here = seconds(step) / steps
-        there = [run_torch(options, name, path, steps, count)["seconds"] for count in threads]
-        rows.append((1000 * here, *(1000 * value for value in there)))
-    net = f"{name}, batch {batch}"
-    figures = [figure("peers", f"bare step in OneFlow ({net})", "ms", [row[0] for row in rows])]
+    for _ in range(turns):
+        here = seconds(make_steps) / steps
+        there = [run_torch(command, steps, count)["seconds"] for count in threads]
+        rows.append([1000 * value for value in (here, *there)])
+    figures = [figure("peers", f"bare step in OneFlow ({model})", "ms", [row[0] for row in rows])]
     for place, count in enumerate(threads, 1):
-        told = f"PyTorch, {count} thread{'s'[: count > 1]} ({net})"
+        name = f"PyTorch, {count} thread{'s'[: count > 1]} ({model})"
         figures += [
-            figure("peers", f"the same in {told}", "ms", [row[place] for row in rows]),
-            figure("peers", f"OneFlow / {told}", "ratio", [row[0] / row[place] for row in rows]),
+            figure("peers", f"bare step in {name}", "ms", [row[place] for row in rows]),
+            figure("peers", f"OneFlow / {name}", "ratio", [row[0] / row[place] for row in rows]),
         ]
     return figures
 
 
 def build_step(build: Callable[..., Any], batch: int, path: Path) -> Callable[[], Any]:
-    """A bare training step that returns its loss; writes the batch and the first weights."""
+    """Return a bare training step that returns its loss; write the batch and the first weights."""
     flow, random = runtime.flow, np.random.default_rng(0)
     images = random.standard_normal((batch, 3, 32, 32), dtype="float32")
     labels = random.integers(0, 100, batch)
@@ -85,18 +85,18 @@ def build_step(build: Callable[..., Any], batch: int, path: Path) -> Callable[[]
     return step
 
 
-def run_torch(options: Options, name: str, path: Path, steps: int, threads: int) -> dict[str, Any]:
-    """Seconds per step and the first losses of the same net in PyTorch."""
-    command = [str(options.torch_python), str(CHILD), name, str(path), str(steps), str(threads)]
-    return run_child(command, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+def run_torch(command: list[str], steps: int, threads: int) -> dict[str, Any]:
+    """Return the first losses and the seconds per step in PyTorch."""
+    words = [*command, str(steps), str(threads)]
+    return run_child(words, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
 
 
-def check_losses(ours: Callable[[], Any], theirs: list[float], name: str) -> None:
-    """Make the first steps, and refuse to compare nets that learn differently.
+def check_losses(step: Callable[[], Any], expected: list[float], model: str) -> None:
+    """Make the first steps and compare their losses with PyTorch's.
 
     Raises:
-        RuntimeError: the losses are not those of PyTorch.
+        RuntimeError: they differ, so the models are not the same.
     """
-    losses = [float(ours().numpy()) for _ in range(CHECKED)]
-    if not np.allclose(losses, theirs[:CHECKED], rtol=LOSS_TOLERANCE):
-        raise RuntimeError(f"{name}: the losses are {losses} here and {theirs} in PyTorch.")
+    losses = [float(step().numpy()) for _ in range(CHECKED)]
+    if not np.allclose(losses, expected[:CHECKED], rtol=LOSS_TOLERANCE):
+        raise RuntimeError(f"{model}: the losses are {losses} here and {expected} in PyTorch.")

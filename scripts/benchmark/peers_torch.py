@@ -1,8 +1,8 @@
-"""Our nets in PyTorch, and the time of their steps. Run by another Python, never imported here.
+"""This project's models in PyTorch, and the time of their steps. Run by another Python.
 
-    PYTHON scripts/benchmark/peers_torch.py NET START STEPS THREADS
+    PYTHON scripts/benchmark/peers_torch.py MODEL START STEPS THREADS
 
-START is a file with the images, the labels and the first weights, by the names they have here.
+START is a file with the images, the labels and the first weights under this project's names.
 Prints {"losses": of the first steps, "seconds": per step}.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def build_convnet_tiny(nn: Any) -> Any:
-    """As models.convnet."""
+    """Return models.convnet.convnet_tiny."""
     return nn.Sequential(
         nn.Conv2d(3, 16, kernel_size=4, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(16),
@@ -29,59 +29,44 @@ def build_convnet_tiny(nn: Any) -> Any:
     )
 
 
-def define_block(nn: Any, conv: Any) -> Any:
-    """The class of a residual block with a shortcut of option A, as models.resnet.basic."""
+def build_resnet20(nn: Any) -> Any:
+    """Return models.resnet.resnet20, with its shortcuts of option A."""
+
+    def conv_norm(channels: int, width: int, stride: int) -> list[Any]:
+        conv = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+        return [conv, nn.BatchNorm2d(width)]
 
     class Block(nn.Module):
-        def __init__(self, channels: int, width: int, stride: int) -> None:
+        def __init__(self, channels: int, width: int) -> None:
             super().__init__()
-            self.stride, self.extra = stride, width - channels
-            self.residual = nn.Sequential(
-                conv(channels, width, stride),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-                conv(width, width, 1),
-                nn.BatchNorm2d(width),
-            )
+            self.extra, self.stride = width - channels, 1 if width == channels else 2
+            first, second = conv_norm(channels, width, self.stride), conv_norm(width, width, 1)
+            self.residual = nn.Sequential(*first, nn.ReLU(), *second)
 
         def forward(self, features: Any) -> Any:
-            short = features
-            if self.extra:
-                short = short[:, :, :: self.stride, :: self.stride]
-                short = nn.functional.pad(short, (0, 0, 0, 0, 0, self.extra))
+            short = features[:, :, :: self.stride, :: self.stride]
+            short = nn.functional.pad(short, (0, 0, 0, 0, 0, self.extra))
             return nn.functional.relu(self.residual(features) + short)
 
-    return Block
-
-
-def build_resnet20(nn: Any) -> Any:
-    """As models.resnet."""
-
-    def conv(channels: int, width: int, stride: int) -> Any:
-        return nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
-
-    block = define_block(nn, conv)
-
-    class Net(nn.Module):
+    class ResNet(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stem = nn.Sequential(conv(3, 16, 1), nn.BatchNorm2d(16), nn.ReLU())
-            self.stages, channels = nn.Sequential(), 16
-            for stage, width in enumerate((16, 32, 64), 1):
-                first = block(channels, width, 1 if stage == 1 else 2)
-                rest = [block(width, width, 1) for _ in range(2)]
-                self.stages.add_module(str(stage), nn.Sequential(first, *rest))
-                channels = width
+            self.stem = nn.Sequential(*conv_norm(3, 16, 1), nn.ReLU())
+            self.stages = nn.Sequential()
+            for stage, (channels, width) in enumerate(((16, 16), (16, 32), (32, 64)), 1):
+                rest = [Block(width, width) for _ in range(2)]
+                blocks = nn.Sequential(Block(channels, width), *rest)
+                self.stages.add_module(str(stage), blocks)
             self.head = nn.Linear(64, 100)
 
         def forward(self, images: Any) -> Any:
             return self.head(self.stages(self.stem(images)).mean(dim=(2, 3)))
 
-    return Net()
+    return ResNet()
 
 
 def main() -> None:
-    """Load the weights, make one turn of steps for warming up and one against the clock."""
+    """Load the weights, make some steps to warm up and as many against the clock."""
     name, path, steps, threads = sys.argv[1:]
     # Not by an import statement: no file of this project may import torch beside OneFlow.
     torch = importlib.import_module("torch")

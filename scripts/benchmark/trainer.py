@@ -1,6 +1,7 @@
-"""The Trainer's step, recorded, against the bare forward, backward and update."""
+"""The Trainer's step, with its recording, against the bare forward, backward and update."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from engine.process import runtime  # before anything that imports OneFlow
-from scripts.benchmark.measure import Figure, Options, figure, in_turns
+from scripts.benchmark.measure import Figure, Options, figure, in_turns, seconds
 
-NEVER = 10**9
+NEVER = 10**9  # steps
+RECORDED = 20  # steps that a run fetches and writes at once
 
 
-class Resident:
-    """A loader that yields one batch for ever, so that only the training is measured."""
+class OneBatch:
+    """A loader that always yields the same batch, so that only the training is measured."""
 
     def __init__(self, batch_size: int) -> None:
         random = np.random.default_rng(0)
@@ -26,50 +28,51 @@ class Resident:
         return NEVER
 
     def epoch(self, epoch: int = 0, start_step: int = 0) -> Iterator[Any]:
-        """The one batch, again and again."""
+        """Yield the batch forever."""
         while True:
             yield self.batch
 
 
 def measure(options: Options) -> list[Figure]:
-    """Ratios on two nets, by the clock and by the processor's time."""
+    """Return the ratios for two models, and the time to record a step."""
     from models.convnet import convnet_tiny
     from models.resnet import resnet20
 
     figures = []
     for build, batch_size, steps, turns in ((convnet_tiny, 128, 20, 31), (resnet20, 32, 4, 7)):
         name = f"step of the Trainer / bare step ({build.__name__}, batch {batch_size}"
-        ratios = compare_steps(build, Resident(batch_size), steps, options.turns(turns))
-        for found, told in zip(ratios, (")", ", processor time)"), strict=True):
-            figures.append(figure("trainer", name + told, "ratio", found))
-    return figures
+        wall, processor = compare_steps(build, batch_size, steps, options.turns(turns))
+        figures.append(figure("trainer", f"{name})", "ratio", wall))
+        figures.append(figure("trainer", f"{name}, processor time)", "ratio", processor))
+    return [*figures, measure_recording(options.turns(21))]
 
 
 def compare_steps(
-    build: Callable[..., Any], loader: Resident, steps: int, turns: int
-) -> tuple[list[float], list[float]]:
-    """Ratios of the Trainer's steps to bare ones; a turn has as many as are fetched at once.
+    build: Callable[..., Any], batch_size: int, steps: int, turns: int
+) -> list[list[float]]:
+    """Return the ratios of the Trainer's steps to bare ones, by wall and by processor time.
 
-    They take turns after a quarter of those: the speed of a machine changes within seconds.
+    A turn has as many steps as are fetched and written at once.
     """
     from engine.recorder import Recorder
 
-    model, optimizer = build_parts(build)
-    bare = bare_steps(model, optimizer, loader, steps // 4)
+    loader = OneBatch(batch_size)
+    bare = build_bare_steps(build, loader, steps)
     with tempfile.TemporaryDirectory() as folder, Recorder(Path(folder), NEVER, steps) as recorder:
         trainer = build_trainer(build, loader, recorder)
-        return in_turns(lambda: make_steps(trainer, steps // 4), bare, turns, parts=4)
+        return in_turns(lambda: make_steps(trainer, steps), bare, turns)
 
 
 def build_parts(build: Callable[..., Any]) -> tuple[Any, Any]:
-    """A net from the seed 0, and SGD with momentum."""
+    """Return a model with seed 0, and SGD with momentum."""
     runtime.flow.manual_seed(0)
     model = build(num_classes=100)
     return model, runtime.flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
 
-def bare_steps(model: Any, optimizer: Any, loader: Resident, steps: int) -> Any:
-    """A function that makes so many steps as OneFlow's own examples do."""
+def build_bare_steps(build: Callable[..., Any], loader: OneBatch, steps: int) -> Any:
+    """Return a function that makes `steps` steps as OneFlow's examples do."""
+    model, optimizer = build_parts(build)
     images, labels = loader.batch
     criterion = runtime.flow.nn.CrossEntropyLoss()
 
@@ -82,8 +85,8 @@ def bare_steps(model: Any, optimizer: Any, loader: Resident, steps: int) -> Any:
     return make
 
 
-def build_trainer(build: Callable[..., Any], loader: Resident, recorder: Any) -> Any:
-    """A Trainer with a schedule that changes the rate at every step."""
+def build_trainer(build: Callable[..., Any], loader: OneBatch, recorder: Any, **more: Any) -> Any:
+    """Return a Trainer whose schedule changes the learning rate at every step."""
     from oneflow.optim.lr_scheduler import CosineAnnealingLR
 
     from engine.trainer import Trainer
@@ -92,11 +95,27 @@ def build_trainer(build: Callable[..., Any], loader: Resident, recorder: Any) ->
     loaders = dict.fromkeys(("train", "val", "test"), loader)
     never = dict.fromkeys(("stop_step", "eval_every", "checkpoint_every"), NEVER)
     schedule = CosineAnnealingLR(optimizer, 10**6)
-    return Trainer(model, optimizer, schedule, loaders, recorder, **never)
+    return Trainer(model, optimizer, schedule, loaders, recorder, **never, **more)
 
 
 def make_steps(trainer: Any, steps: int) -> None:
-    """So many training steps with the loader's batch."""
+    """Make `steps` training steps with the loader's batch."""
     images, labels = trainer.train_loader.batch
     for _ in range(steps):
         trainer.train_step(images, labels)
+
+
+def measure_recording(turns: int) -> Figure:
+    """Return the processor time to record a step whose values are computed already."""
+    from engine.recorder import Recorder
+
+    loss, correct = runtime.flow.tensor(4.6), runtime.flow.tensor(3.0)
+    with tempfile.TemporaryDirectory() as name, Recorder(Path(name), NEVER, RECORDED) as recorder:
+
+        def record() -> None:
+            for step in range(RECORDED):
+                recorder.train_step(step, [0.1], loss, correct, 128)
+
+        record()  # to warm up
+        times = [seconds(record, time.process_time) / RECORDED * 1e6 for _ in range(turns)]
+    return figure("trainer", "recording of a step, processor time", "us", times)

@@ -1,5 +1,8 @@
 """Serve the page of schedules: python -m scripts.explorer --port 8501."""
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 import argparse
 import gc
 import sys

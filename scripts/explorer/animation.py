@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from plots.curves import COLORS
-from scripts.explorer.chart import nice_numbers
+from plots.curves import COLORS, nice_ticks
 
 WIDTH, HEIGHT, SECONDS = 1000, 250, 8
 
@@ -109,4 +108,4 @@ def _marks(log: bool, low: float, span: float) -> dict[float, str]:
     if log:
         powers = range(int(np.ceil(low)), int(np.floor(low + span + 1e-9)) + 1)
         return {HEIGHT * (1 - (power - low) / span): f"{10.0**power:g}" for power in powers}
-    return {HEIGHT * (1 - (rate - low) / span): f"{rate:g}" for rate in nice_numbers(span + low)}
+    return {HEIGHT * (1 - (rate - low) / span): f"{rate:g}" for rate in nice_ticks(0, span + low)}

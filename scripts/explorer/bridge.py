@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from runs.config import check_structure
 from scripts.explorer.node import check_node, same, to_hydra
 from scripts.explorer.setups import (
+    RUN_FIELDS,
     TRAIN_SIZE,
     Setup,
     check_setup,
@@ -30,18 +31,19 @@ from scripts.explorer.setups import (
     trace_array,
 )
 
-__all__ = ["Setup", "check_setup", "names", "shipped", "trace", "trace_array"]  # and what follows
+__all__ = [
+    "RUN_FIELDS",
+    "Setup",
+    "check_setup",
+    "names",
+    "shipped",
+    "trace",
+    "trace_array",
+]  # and what follows
 
 MAX_TEXT = 4_000  # characters of a pasted command line or YAML; a shipped scheduler has 200 to 900
 MAX_SETUPS = 8  # in one address
 MAX_ADDRESS = 6_000  # characters of all its values; browsers and servers take at least 8,000
-
-_KEYS = {  # what a command line may set besides scheduler.*, and the field of Setup that it is
-    "optimizer.lr": "base_lr",
-    "epochs": "epochs",
-    "batch_size": "batch_size",
-    "dataset.train_size": "train_size",
-}
 
 
 def write_command(setup: Setup) -> str:
@@ -58,7 +60,7 @@ def write_overrides(setup: Setup) -> str:
     check_setup(setup)
     words = [f"scheduler={setup.name}", *_changes("scheduler", shipped(setup.name), setup.node)]
     defaults = Setup(setup.name, {})
-    for key, field in _KEYS.items():
+    for key, field in RUN_FIELDS.items():
         value = getattr(setup, field)
         if value != getattr(defaults, field):
             words.append(f"{key}={to_hydra(value)}")
@@ -137,10 +139,10 @@ def _parse_overrides(words: Sequence[str]) -> list[Override]:
     """Hydra's own reading of the words, of which only those that decide a curve are let in."""
     for word in words:
         key = word.lstrip("+~").partition("=")[0]
-        if key not in ("scheduler", *_KEYS) and not key.startswith("scheduler."):
+        if key not in ("scheduler", *RUN_FIELDS) and not key.startswith("scheduler."):
             raise ValueError(
                 f"{word!r:.80} does not decide the curve: give scheduler=NAME, scheduler.*, "
-                f"{', '.join(_KEYS)}, and leave the rest out."
+                f"{', '.join(RUN_FIELDS)}, and leave the rest out."
             )
         _check_text(word)
     try:
@@ -181,12 +183,12 @@ def _apply(overrides: list[Override], setup: Setup) -> Setup:
     overrides choose, and set state of the whole process under other visitors' feet.
     """
     config = OmegaConf.create({"scheduler": setup.node})
-    for key, field in _KEYS.items():
+    for key, field in RUN_FIELDS.items():
         OmegaConf.update(config, key, getattr(setup, field))
     OmegaConf.set_struct(config, True)
     try:
         ConfigLoaderImpl._apply_overrides_to_config(overrides, config)
-        fields = {field: OmegaConf.select(config, key) for key, field in _KEYS.items()}
+        fields = {field: OmegaConf.select(config, key) for key, field in RUN_FIELDS.items()}
         if not isinstance(config.scheduler, DictConfig):
             raise ValueError("scheduler is no mapping")
         node = _to_plain(config.scheduler)

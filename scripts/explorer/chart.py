@@ -1,7 +1,6 @@
 """The explorer's charts: which points, how they are drawn, and the curve that draws itself."""
 
 import json
-import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,14 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from plots.curves import COLORS, MOST_MARKS, corner_points, find_corners, line_points
+from plots.curves import COLORS, line_points, log_floor, nice_ticks, thin_points
 from schedulers import Horizon
 from schedulers.lint import Finding, lint_trace
 from scripts.explorer import bridge
 from scripts.explorer.bridge import Setup
 from scripts.explorer.texts import say
 
-MOST_POINTS = 2000  # of one curve
 EVENLY = 240  # steps at which the pointer finds the rate, beside those that draw the curve
 HEIGHT = 330
 RATE_LABEL = "datum.value && abs(datum.value) < 1e-3 ? format(datum.value, '~e') : datum.label"
@@ -31,7 +29,6 @@ class Drawn:
 
     Attributes:
         horizon: the run.
-        corners: restarts, milestones and bends by step.
         area: mean rate as a share of the base rate.
         peak: highest rate.
         least: lowest rate.
@@ -39,7 +36,6 @@ class Drawn:
     """
 
     horizon: Horizon
-    corners: dict[int, str]
     area: float
     peak: float
     least: float
@@ -52,7 +48,7 @@ def content(setup: Setup) -> str:
 
 
 def describe(setup: Setup) -> Drawn:
-    """The figures, corners and findings of a setup.
+    """The figures of a setup.
 
     Raises:
         ValueError: no curve can be drawn.
@@ -68,7 +64,6 @@ def _describe(text: str) -> Drawn:
     peak = float(values.max())
     return Drawn(
         setup.horizon,
-        find_corners(values),
         float(values.mean()) / setup.base_lr,
         peak,
         float(values.min()),
@@ -93,32 +88,22 @@ def _points(text: str, floor: float | None) -> tuple[int, ...]:
     rates = bridge.trace_array(Setup(**json.loads(text)))
     if floor is not None:
         return tuple(line_points(rates, floor)[0])
-    return tuple(corner_points(rates, MOST_POINTS, corners=_describe(text).corners))
-
-
-def log_floor(drawn: Sequence[Drawn]) -> float:
-    """The lowest rate on a logarithmic axis: one to five decades below the highest."""
-    top = max((d.peak for d in drawn), default=0.0)
-    if not 0 < top < math.inf:
-        return 1e-5
-    least = min((d.least for d in drawn if d.least > 0), default=1e-5 * top)
-    return min(max(least, 1e-5 * top), 0.1 * top)
+    return tuple(thin_points(rates))
 
 
 def chart_rows(setups: Sequence[Setup], current: int, log: bool) -> pa.Table:
     """The points of all curves, at common steps, so that the pointer reads all of them at once.
 
     Columns: curve (`c0`, `c1`, ...), step, epoch (of the current curve), rate, shown (the rate, or
-    the foot of a logarithmic axis), mark (`up`, `down`, `bend` of the current curve, else empty).
+    the foot of a logarithmic axis).
     """
     drawn = [describe(setup) for setup in setups]
-    floor = log_floor(drawn) if log else None
+    floor = log_floor(map(bridge.trace_array, setups)) if log else None
     longest = max(d.horizon.total_steps for d in drawn)
     steps = {int(s) for s in np.linspace(0, longest - 1, min(EVENLY, longest))}
     for setup in setups:
         steps.update(_points(content(setup), floor))
     ordered = np.array(sorted(steps))
-    marks = drawn[current].corners if len(drawn[current].corners) <= MOST_MARKS else {}
     tables = []
     for index, setup in enumerate(setups):
         own = ordered[ordered < drawn[index].horizon.total_steps]
@@ -129,7 +114,6 @@ def chart_rows(setups: Sequence[Setup], current: int, log: bool) -> pa.Table:
             "epoch": own / drawn[current].horizon.steps_per_epoch,
             "rate": rates,
             "shown": rates if floor is None else np.maximum(rates, floor),
-            "mark": [marks.get(int(s), "") if index == current else "" for s in own],
         }
         tables.append(pa.table(columns))
     return signed(pa.concat_tables(tables))
@@ -165,9 +149,8 @@ def chart_spec(
         "axis": {"title": words["rate"], "tickCount": 5, "labelExpr": RATE_LABEL, "format": "~g"},
     }
     epochs = x | {"axis": epoch_axis(words["epoch"], horizon.steps_per_epoch, longest)}
-    rules, heads, rings = _marks(x, y)
     area, lines, dots = _curves(len(labels), current, x, y, step_axis(words["step"]))
-    layers = [rules, lines, heads, rings, _reading(epochs, told, words), dots]
+    layers = [lines, _reading(epochs, told, words), dots]
     return {
         # An area reaches down to 0, which a logarithmic axis has not.
         "layer": layers if log else [area, *layers],
@@ -227,26 +210,6 @@ def _reading(x: dict[str, Any], told: dict[str, str], words: dict[str, str]) -> 
     }
 
 
-def _marks(x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
-    """A dotted line and an arrowhead at each jump, a ring at each bend of the current curve."""
-    jumps = [{"filter": "datum.mark === 'up' || datum.mark === 'down'"}]
-    heads = {"domain": ["up", "down"], "range": ["triangle-up", "triangle-down"]}
-    shape = {"field": "mark", "type": "nominal", "legend": None, "scale": heads}
-    line = {"type": "rule", "color": GRAY, "strokeDash": [2, 3], "opacity": 0.7}
-    head = {"type": "point", "fill": INK, "stroke": "white", "size": 75, "opacity": 1}
-    ring = {"type": "point", "color": GRAY, "fill": "white", "size": 40, "opacity": 1}
-    top = {"x": x, "y": {"value": 6}, "shape": shape}
-    return [
-        {"transform": jumps, "mark": line, "encoding": {"x": x}},
-        {"transform": jumps, "mark": head, "encoding": top},
-        {
-            "transform": [{"filter": "datum.mark === 'bend'"}],
-            "mark": ring,
-            "encoding": {"x": x, "y": y},
-        },
-    ]
-
-
 def step_axis(title: str) -> dict[str, Any]:
     """The axis below a chart."""
     return {"title": title, "format": ",d", "grid": False, "tickCount": 6, "labelFlush": True}
@@ -254,22 +217,10 @@ def step_axis(title: str) -> dict[str, Any]:
 
 def epoch_axis(title: str, per_epoch: int, longest: int) -> dict[str, Any]:
     """The same axis counted in epochs, with ticks at round ones."""
-    values = [value * per_epoch for value in nice_numbers(longest / per_epoch)]
+    values = [value * per_epoch for value in nice_ticks(0, longest / per_epoch)]
     told = f"format(datum.value / {per_epoch}, '~g')"
     return {"title": title, "orient": "top", "grid": False, "values": values,
             "labelExpr": told, "labelFlush": True}  # fmt: skip
-
-
-def nice_numbers(high: float, most: int = 6) -> list[float]:
-    """Round numbers from 0 to `high`.
-
-    >>> nice_numbers(30), nice_numbers(2)
-    ([0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0], [0.0, 0.5, 1.0, 1.5, 2.0])
-    """
-    power = 10.0 ** np.floor(np.log10(high / most))
-    step = next(m * power for m in (1, 2, 5, 10) if high / (m * power) <= most)
-    count = int(high / step + 1e-9)
-    return [float(f"{k * step:.10g}") for k in range(count + 1)]
 
 
 CONFIG = {

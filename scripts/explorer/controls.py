@@ -13,18 +13,9 @@ import streamlit as st
 from schedulers import Horizon
 from scripts.explorer import fields as fields
 from scripts.explorer import nodes as nodes
-from scripts.explorer.bridge import Setup
+from scripts.explorer.bridge import RUN_FIELDS, Setup
 from scripts.explorer.fields import Node, Path
-from scripts.explorer.refusals import refusal
 from scripts.explorer.texts import plain, say
-
-RUN_FIELDS = {
-    "optimizer.lr": "base_lr",
-    "epochs": "epochs",
-    "batch_size": "batch_size",
-    "dataset.train_size": "train_size",
-}
-CLASS_PREFIX = "class "
 
 
 class Controls:
@@ -115,7 +106,7 @@ class Controls:
     def _tell(self, key: str) -> None:
         """The sentence on what is wrong, at the control that it is about, once."""
         if self.place == key:
-            st.error(self.say("refused") + plain(refusal(self.problem, self.language)))
+            st.error(self.say("refused") + plain(self.problem))
             self.place = None
 
     def _button(
@@ -164,10 +155,6 @@ def _paths(value: Any, path: Path) -> list[Path]:
 def last_word(target: str) -> str:
     """The class in a dotted path."""
     return target.rpartition(".")[2]
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.replace("[", "").replace("]", "").split(",")]
 
 
 def words(text: str) -> list[str]:

@@ -4,14 +4,14 @@ A node is a mapping with `_target_` and that class's argument names, possibly ne
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from runs.targets import RULES, check_target, walk_targets
+from common.checks import refusal
+from runs.targets import ALLOWED, check_target, walk_targets
 
 MAX_DEPTH = 10
 MAX_VALUES = 1_000
@@ -57,19 +57,17 @@ def _walk(value: Any, key: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 def _check_value(key: str, value: Any) -> None:
     if key.endswith("._partial_") and not isinstance(value, bool):
-        raise ValueError(f"{key}={value!r:.80} must be true or false.")
+        raise refusal(key, value, "true or false")
     if isinstance(value, str):
         if len(value) > MAX_LETTERS or not value.isprintable():
-            raise ValueError(f"{key}={value!r:.80} must be at most {MAX_LETTERS} plain letters.")
+            raise refusal(key, value, f"at most {MAX_LETTERS} plain characters")
         if "${" in value or value == "???":
-            raise ValueError(f"{key}={value!r:.80}: interpolations (${{...}}) are not accepted.")
+            raise refusal(key, value, "a value without interpolations (${...})")
     elif isinstance(value, int | float):
-        if not (math.isfinite(value) if isinstance(value, float) else True):
-            raise ValueError(f"{key}={value!r} must be a finite number.")
-        if not -LARGEST <= value <= LARGEST:
-            raise ValueError(f"{key}={value!r:.40} must lie between -1e15 and 1e15.")
+        if not -LARGEST <= value <= LARGEST:  # nor does a nan
+            raise refusal(key, value, "a finite number between -1e15 and 1e15")
     elif value is not None and not isinstance(value, dict | list):
-        raise ValueError(f"{key}={value!r:.80} is neither text nor a number, list or mapping.")
+        raise refusal(key, value, "text, a number, a list or a mapping")
 
 
 def _check_allowed(key: str, target: Any) -> None:
@@ -78,7 +76,7 @@ def _check_allowed(key: str, target: Any) -> None:
     except ValueError as error:
         raise ValueError(
             f"{key}={target!r:.200} is refused: here a schedule is made only of "
-            f"{RULES['scheduler'].accepted}."
+            f"{ALLOWED['scheduler']}."
         ) from error
 
 

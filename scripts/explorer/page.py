@@ -25,7 +25,6 @@ from scripts.explorer.animation import animation_page
 from scripts.explorer.bridge import Setup
 from scripts.explorer.chart import Drawn, chart_rows, chart_spec, describe, find_traps
 from scripts.explorer.panel import Panel
-from scripts.explorer.refusals import refusal
 from scripts.explorer.texts import LANGUAGES, LINT_ZH, plain, say
 
 HEAD_START = 0.03  # seconds in which the browser draws the curve before it gets all the rest
@@ -91,7 +90,7 @@ def header(language: str) -> None:
         session.switch("page", session.VIEWS, lambda view: say(f"view_{view}", language))
         session.switch("lang", list(LANGUAGES), LANGUAGES.__getitem__)
     if complaint := st.session_state.complaint:
-        st.error(say("bad_address", language, reason=plain(refusal(complaint, language))))
+        st.error(say("bad_address", language, reason=plain(complaint)))
 
 
 @st.fragment
@@ -257,7 +256,7 @@ def draw_bridge(language: str, no_link: str) -> None:
         st.code(bridge.write_yaml(setup), language="yaml")
     with st.expander(say("link", language)):
         if no_link:
-            st.error(say("no_link", language, reason=plain(refusal(no_link, language))))
+            st.error(say("no_link", language, reason=plain(no_link)))
         else:
             st.caption(say("link_help", language))
             st.code(session.address(), language=None, wrap_lines=True)
@@ -268,7 +267,7 @@ def draw_bridge(language: str, no_link: str) -> None:
         )  # fmt: skip
         st.button(say("paste_button", language), on_click=session.paste)
         if complaint := st.session_state.get("pasted_wrong"):
-            st.error(say("refused", language) + plain(refusal(complaint, language)))
+            st.error(say("refused", language) + plain(complaint))
 
 
 if runtime.exists():  # Streamlit runs this file for every visitor

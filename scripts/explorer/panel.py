@@ -9,7 +9,8 @@ from scripts.explorer import bridge
 from scripts.explorer import fields as fields
 from scripts.explorer import nodes as nodes
 from scripts.explorer.arguments import Arguments
-from scripts.explorer.controls import RUN_FIELDS, last_word
+from scripts.explorer.bridge import RUN_FIELDS
+from scripts.explorer.controls import last_word
 from scripts.explorer.fields import Field, Node, Path
 from scripts.explorer.texts import read_guide
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from runs.build import base_lrs, build_horizon
 from runs.config import read_run_config
-from runs.folder import read_applied, read_metrics, read_objects, read_summary
+from runs.folder import read_applied, read_evaluations, read_metrics, read_summary
 from runs.settings import check_settings
 from runs.targets import check_targets
 from schedulers import Horizon
@@ -111,7 +111,7 @@ def _read_planned(run: RunCurves, folder: Path) -> None:
     check_targets(config, [])
     check_settings(config)
     node = check_node(OmegaConf.to_container(config, resolve=True).get("scheduler"))
-    base_lr, horizon = base_lrs(config.optimizer)[0], build_horizon(config)
+    base_lr, horizon = base_lrs(config)[0], build_horizon(config)
     metrics = None
     if is_plateau(OmegaConf.create(node)):
         metrics = read_metrics(folder, str(node.get("mode", "min")))
@@ -124,11 +124,4 @@ def _read_applied(run: RunCurves, folder: Path) -> None:
 
 
 def _read_evaluations(run: RunCurves, folder: Path) -> None:
-    path = folder / "metrics.jsonl"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no evaluation yet: there is no metrics.jsonl.")
-    lines = read_objects(path, str.splitlines)
-    points = {line.get("step"): line["val/top1"] for line in lines if "val/top1" in line}
-    if not all(type(step) is int and type(value) in (int, float) for step, value in points.items()):
-        raise ValueError(f"{path} is damaged: a step or val/top1 is no number.")
-    run.evaluations = sorted((step, float(value)) for step, value in points.items())
+    run.evaluations = sorted(read_evaluations(folder, "val/top1").items())

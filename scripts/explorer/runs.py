@@ -11,7 +11,6 @@ import streamlit as st
 
 from plots.curves import COLORS, line_points
 from scripts.explorer.chart import CONFIG, GRAY, INK, epoch_axis, signed, step_axis
-from scripts.explorer.refusals import refusal
 from scripts.explorer.run_curves import RunCurves, read_runs
 from scripts.explorer.texts import plain, say
 
@@ -45,7 +44,7 @@ def draw_runs(language: str) -> None:
         with st.spinner("…"):
             runs = cached_runs(folder, _newest(Path(folder)))
     except ValueError as error:
-        st.error(say("refused", language) + plain(refusal(str(error), language)))
+        st.error(say("refused", language) + plain(str(error)))
         return
     draw_curves(runs, language)
 

@@ -17,6 +17,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 import engine  # noqa: F401  (prepares the process for OneFlow)
+from common.checks import check_integer, is_number, refusal
 from runs.command_line import CONF
 from schedulers import Horizon, trace_lr
 from schedulers.build import is_plateau, made_up_metrics
@@ -25,6 +26,12 @@ from scripts.explorer.node import check_node, count_targets
 MAX_STEPS = 2_000_000  # of a curve; of one with n parts the n-th part of that
 KEPT_RATES = 4_000_000  # in the cache of traces: 32 MB
 TRAIN_SIZE = 45_000  # what val_size leaves of CIFAR-100
+RUN_FIELDS = {  # what a command line may set besides scheduler.*, and the field of Setup that it is
+    "optimizer.lr": "base_lr",
+    "epochs": "epochs",
+    "batch_size": "batch_size",
+    "dataset.train_size": "train_size",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def shipped(name: str) -> dict[str, Any]:
         ValueError: there is no such schedule.
     """
     if name not in names():
-        raise ValueError(f"scheduler={name!r:.80}: there are {', '.join(names())}.")
+        raise refusal("scheduler", name, f"one of {', '.join(names())}")
     return deepcopy(_read_shipped(name))
 
 
@@ -88,15 +95,11 @@ def check_setup(setup: Setup) -> Setup:
         ValueError: names the key, the value and what is accepted.
     """
     shipped(setup.name)
-    lr = setup.base_lr
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < 1e6:
-        raise ValueError(f"optimizer.lr={lr!r:.80} must be a number above 0 and below 1e6.")
-    limits = {"epochs": 10**6, "batch_size": 10**6, "train_size": TRAIN_SIZE}
-    for name, high in limits.items():
-        value = getattr(setup, name)
-        if type(value) is not int or not 1 <= value <= high:
-            key = "dataset.train_size" if name == "train_size" else name
-            raise ValueError(f"{key}={value!r:.80} must be a whole number from 1 to {high}.")
+    if not is_number(setup.base_lr) or not 0 < setup.base_lr < 1e6:
+        raise refusal("optimizer.lr", setup.base_lr, "a number above 0 and below 1e6")
+    check_integer("epochs", setup.epochs, 1, 10**6)
+    check_integer("batch_size", setup.batch_size, 1, 10**6)
+    check_integer("dataset.train_size", setup.train_size, 1, TRAIN_SIZE)
     check_node(setup.node)
     check_length(setup.node, setup.horizon)
     return setup

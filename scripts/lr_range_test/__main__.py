@@ -8,11 +8,15 @@ is made and no checkpoint is written: what is left is a new folder with range_te
 .png. Smith 2015, arXiv 1506.01186, section 3.3.
 """
 
+import runs as runs  # before the packages: it says if one is missing
+
+# isort: split
 import csv
 import json
+import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +26,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from common.checks import is_integer, is_number, refusal
 from engine.process.machine import versions
 from runs.build import build_horizon, build_trainer
 from runs.command_line import run_command
@@ -31,40 +36,21 @@ from scripts.lr_range_test.suggestions import smooth, suggest
 if TYPE_CHECKING:
     from engine.trainer import Trainer
 
-# What the ramp decides, and what would change how it ends.
+# What the ramp decides.
 FIXED = ("optimizer.lr", "epochs", "max_steps", "resume", "fork", "fork_at", "scheduler")
-FIXED += ("trainer.on_nonfinite", "trainer.max_skipped")
-
-
-@dataclass(frozen=True)
-class RangeTest:
-    """What a range test found.
-
-    Attributes:
-        title: what was trained.
-        mode: `exponential` or `linear`.
-        rates: of each step.
-        losses: of each step's batch, before its update.
-        smoothed: their average, as `suggestions.smooth` makes it.
-        stopped: the sentence why the ramp was left before its end, or None.
-        suggestions: per rule a rate, or the sentence why there is none.
-    """
-
-    title: str
-    mode: str
-    rates: list[float]
-    losses: list[float]
-    smoothed: list[float]
-    stopped: str | None
-    suggestions: dict[str, float | str]
 
 
 class LossCurve:
-    """Stands where the trainer has its recorder: keeps each loss, and says when to stop.
+    """The trainer's recorder in a range test: keeps each loss and decides when to stop.
 
-    Args:
-        settings: the node `range_test`, whose `divergence` is looked at from the first tenth of the
-            ramp on: before it an average has few values in it.
+    Divergence is checked after the first tenth of the ramp: before, the average has few values.
+
+    Attributes:
+        settings: the node `range_test`.
+        rates: the learning rate of each step.
+        losses: of each step's batch, before its update.
+        smoothed: their average, from `suggestions.smooth`.
+        stopped: the sentence why the ramp was left before its end, or None.
     """
 
     def __init__(self, settings: DictConfig) -> None:
@@ -75,38 +61,21 @@ class LossCurve:
         self.stopped: str | None = None
 
     def train_step(
-        self, step: int, rates: list[float], watch: Any, correct: Any, images: int, skipped: int
+        self, step: int, rates: list[float], loss: Any, correct: Any, images: int
     ) -> None:
-        """Take a step's values; `watch` is the loss and a number that tells of the gradient."""
-        loss, gradient = map(float, watch.numpy())
+        """Take a step's values, and fetch the loss."""
+        value = float(loss.item())
         where = f"stopped at step {step}, rate {rates[0]:.3g}"
-        if not np.isfinite([loss, gradient]).all():
-            self.stopped = f"{where}: the loss or its gradient is not finite"
+        if not np.isfinite(value):
+            self.stopped = f"{where}: the loss is not finite"
             return
         self.rates.append(rates[0])
-        self.losses.append(loss)
+        self.losses.append(value)
         self.smoothed = smooth(self.losses, self.settings.smoothing)
         seen = self.smoothed[self.settings.steps // 10 :]
         if seen and seen[-1] > self.settings.divergence * min(seen):
             times = self.settings.divergence
             self.stopped = f"{where}: smoothed loss above {times:g} times its lowest"
-
-    def flush(self) -> None:
-        """The trainer asks for it after a loss that is not finite: `stopped` says so."""
-
-    def conclude(self, title: str) -> RangeTest:
-        """What was found, with the rules' answers."""
-        skip = self.settings.steps // 10
-        suggestions = suggest(self.rates, self.losses, self.smoothed, skip)
-        return RangeTest(
-            title,
-            self.settings.mode,
-            self.rates,
-            self.losses,
-            self.smoothed,
-            self.stopped,
-            suggestions,
-        )
 
 
 def lr_range_test(config: DictConfig) -> None:
@@ -134,16 +103,21 @@ def lr_range_test(config: DictConfig) -> None:
         flush=True,
     )
     curve = LossCurve(settings)
-    follow(build_trainer(config, horizon, device, Interruption(), curve), curve)
+    train(build_trainer(config, horizon, device, Interruption(), curve), curve)
     if not curve.losses:
         raise FloatingPointError(f"The range test {curve.stopped}.")
-    found = curve.conclude(title)
-    write(folder, found, config)
-    tell(found, folder)
+    answers = suggest(curve.rates, curve.losses, curve.smoothed, settings.steps // 10)
+    write_files(folder, title, curve, answers, config)
+    if curve.stopped:
+        print(curve.stopped)
+    for name, answer in answers.items():
+        is_rate = isinstance(answer, float)
+        print(f"{name:<12}{f'optimizer.lr={answer:.2g}' if is_rate else f'none: {answer}'}")
+    print(f"everything is in {os.path.relpath(folder)}")
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse what a range test would have to ignore.
+    """Refuse overrides that have no effect in a range test.
 
     Raises:
         ValueError: names the key and what to set instead.
@@ -152,40 +126,37 @@ def check_overrides(overrides: Sequence[str]) -> None:
         key = override.lstrip("+~").partition("=")[0]
         if key in FIXED or key.startswith("scheduler."):
             raise ValueError(
-                f"{override}: a range test has a schedule, a length and an end of its own; "
+                f"{override}: a range test sets its schedule, its length and its end; "
                 "expected range_test.start_lr, end_lr, steps, mode or divergence."
             )
 
 
 def check_range_test(settings: DictConfig, folder: Path) -> None:
-    """Refuse what cannot be a range test, before any data is read.
+    """Refuse settings that make no range test, before any data is read.
 
     Raises:
         ValueError: names the key, the value and what is accepted.
     """
-    from runs.settings import integer_from, is_number, one_of
-
-    accepted: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-        ("start_lr", lambda v: is_number(v) and v > 0, "a number above 0"),
-        ("end_lr", lambda v: is_number(v) and v > settings.start_lr, "a number above start_lr"),
-        ("steps", integer_from(10), "an integer of at least 10"),
-        ("mode", one_of("exponential", "linear"), "exponential or linear"),
-        (
-            "smoothing",
-            lambda v: is_number(v) and 0 <= v < 1,
-            "a number from 0 up to, not including, 1",
-        ),
-        ("divergence", lambda v: is_number(v) and v > 1, "a number above 1"),
-    )
-    for key, accepts, expected in accepted:
-        if not accepts(settings[key]):
-            raise ValueError(f"range_test.{key}={settings[key]!r}: expected {expected}.")
+    keys = ("start_lr", "end_lr", "smoothing", "divergence")
+    values = (settings[key] for key in keys)  # nothing is above or below nan
+    start, end, smoothing, divergence = (v if is_number(v) else math.nan for v in values)
+    accepted = {
+        "start_lr": (start > 0, "a number above 0"),
+        "end_lr": (end > start, "a number above start_lr"),
+        "steps": (is_integer(settings.steps, 10), "an integer of at least 10"),
+        "mode": (settings.mode in ("exponential", "linear"), "exponential or linear"),
+        "smoothing": (0 <= smoothing < 1, "a number of at least 0 and below 1"),
+        "divergence": (divergence > 1, "a number above 1"),
+    }
+    for key, (is_accepted, expected) in accepted.items():
+        if not is_accepted:
+            raise refusal(f"range_test.{key}", settings[key], expected)
     if any(folder.iterdir()):
-        raise ValueError(f"range_test.out={folder} is not empty: expected a new folder.")
+        raise refusal("range_test.out", str(folder), "a new or an empty folder")
 
 
 def build_ramp(settings: DictConfig) -> dict[str, Any]:
-    """The scheduler node that leads from start_lr, the base rate, to end_lr at the last step."""
+    """Return the scheduler node from start_lr, the base rate, to end_lr at the last step."""
     ratio, last = settings.end_lr / settings.start_lr, settings.steps - 1
     if settings.mode == "exponential":
         target = "oneflow.optim.lr_scheduler.ExponentialLR"
@@ -194,8 +165,8 @@ def build_ramp(settings: DictConfig) -> dict[str, Any]:
     return {"_target_": target, "knots": [[0, 1.0], [last, ratio]]}
 
 
-def follow(trainer: "Trainer", curve: LossCurve) -> None:
-    """Make the trainer's steps, without its evaluations and checkpoints, while the loss holds."""
+def train(trainer: "Trainer", curve: LossCurve) -> None:
+    """Make the trainer's steps until the loss diverges, without evaluations and checkpoints."""
     steps = trainer.stop_step
     batches = islice(chain.from_iterable(map(trainer.train_loader.epoch, count())), steps)
     trainer.model.train()
@@ -205,24 +176,21 @@ def follow(trainer: "Trainer", curve: LossCurve) -> None:
             return
 
 
-def tell(found: RangeTest, folder: Path) -> None:
-    """Print the suggestions as overrides to paste."""
-    if found.stopped:
-        print(found.stopped)
-    for name, answer in found.suggestions.items():
-        told = f"optimizer.lr={answer:.2g}" if isinstance(answer, float) else f"none: {answer}"
-        print(f"{name:<12}{told}")
-    print(f"everything is in {os.path.relpath(folder)}")
-
-
-def write(folder: Path, found: RangeTest, config: DictConfig) -> None:
+def write_files(
+    folder: Path, title: str, curve: LossCurve, answers: dict[str, float | str], config: DictConfig
+) -> None:
     """Write range_test.json, .csv and .png."""
-    from plots.pictures import write_range_test
+    from scripts.lr_range_test.picture import write_range_test
 
-    answers = found.suggestions.items()
-    report = asdict(found) | {
-        "suggestions": {name: None if isinstance(x, str) else x for name, x in answers},
-        "no_answer": {name: x for name, x in answers if isinstance(x, str)},
+    report = {
+        "title": title,
+        "mode": curve.settings.mode,
+        "rates": curve.rates,
+        "losses": curve.losses,
+        "smoothed": curve.smoothed,
+        "stopped": curve.stopped,
+        "suggestions": {name: None if isinstance(x, str) else x for name, x in answers.items()},
+        "no_answer": {name: x for name, x in answers.items() if isinstance(x, str)},
         "config": OmegaConf.to_container(config, resolve=True),
         "versions": versions(),
     }
@@ -230,8 +198,8 @@ def write(folder: Path, found: RangeTest, config: DictConfig) -> None:
     with (folder / "range_test.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "lr", "loss", "smoothed"])
-        rows.writerows(zip(count(), found.rates, found.losses, found.smoothed, strict=False))
-    write_range_test(folder / "range_test.png", found)
+        rows.writerows(zip(count(), curve.rates, curve.losses, curve.smoothed, strict=False))
+    write_range_test(folder / "range_test.png", title, curve, answers)
 
 
 if __name__ == "__main__":

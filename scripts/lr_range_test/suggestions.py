@@ -2,16 +2,16 @@
 
 Smith 2015, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186, section 3.3:
 train for some epochs while the rate rises, and read off where the accuracy begins to rise and where
-it falls apart. The rules below pick one rate from such a curve without an eye on it. They are
-written from their published descriptions, and none of them knows which rate trains best.
+it collapses. The rules below pick one rate from such a curve. They follow their published
+descriptions, and none of them knows which rate trains best.
 """
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-# fastai's ramp has 100 steps over eight decades. Its slide rule compares slopes 15 steps apart, and
-# .005 a step is a difference: told per decade of the rate, both hold for any ramp.
+# fastai's ramp has 100 steps over eight decades. Its slide rule compares slopes 15 steps apart and
+# calls 0.005 per step a difference. Per decade of the rate, both hold for any ramp.
 SLIDE_DECADES = 15 * 8 / 99
 SLIDE_DIFFERENCE = 0.005 * 99 / 8
 
@@ -20,7 +20,7 @@ HIGHER_END = "try a higher range_test.end_lr"
 
 
 def smooth(losses: Sequence[float], smoothing: float) -> list[float]:
-    """Exponential average with the bias of its start taken out (Kingma & Ba 2015, section 3).
+    """Return the exponential average without the bias of its start (Kingma & Ba 2015, section 3).
 
     `a[k] = s a[k-1] + (1 - s) loss[k]` from `a[-1] = 0`, and the result is `a[k] / (1 - s^(k+1))`.
 
@@ -37,13 +37,13 @@ def smooth(losses: Sequence[float], smoothing: float) -> list[float]:
 def suggest(
     rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], skip: int = 0
 ) -> dict[str, float | str]:
-    """The answer of each rule: a rate, or a sentence that says why it has none.
+    """Return the answer of each rule: a rate, or the reason why it has none.
 
     Args:
         rates: of each step, rising.
         losses: of each step's batch, all finite.
-        smoothed: their average, which the rules look at.
-        skip: how many steps at the start the rules do not look at.
+        smoothed: their average, which the rules read.
+        skip: how many steps at the start the rules ignore.
     """
     if len(rates) - skip < 5:
         return dict.fromkeys(RULES, f"it ended before the rules could begin; {LOWER_START}")
@@ -56,7 +56,7 @@ def suggest(
 
 
 def noise(losses: Sequence[float]) -> float:
-    """Standard deviation of a single loss around the trend, from the differences of neighbors.
+    """Return a single loss's standard deviation around the trend, from differences of neighbors.
 
     Their median size is 0.6745 times their deviation, which is the square root of 2 times one
     loss's; a few jumps do not move a median.
@@ -68,17 +68,17 @@ def noise(losses: Sequence[float]) -> float:
 
 
 def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
-    """Where the loss falls fastest: the lowest slope over the logarithm of the rate.
+    """Return the rate where the loss falls fastest: the lowest slope over the rate's logarithm.
 
-    fastai calls it `steep`; Gugger 2018 ("How do you find a good learning rate") reads the rate off
-    there. Here the slope is a central difference.
+    fastai's `steep`; Gugger 2018, "How do you find a good learning rate". The slope is a central
+    difference.
     """
     slopes = np.gradient(losses, np.log10(rates))
     return float(rates[slopes.argmin()])
 
 
 def minimum_tenth(rates: np.ndarray, losses: np.ndarray) -> float | str:
-    """A tenth of the rate at which the loss is lowest; fastai's `minimum`."""
+    """Return a tenth of the rate at which the loss is lowest; fastai's `minimum`."""
     lowest = int(losses.argmin())
     if lowest == len(losses) - 1:
         return f"the loss is lowest at the last step; {HIGHER_END}"
@@ -86,7 +86,7 @@ def minimum_tenth(rates: np.ndarray, losses: np.ndarray) -> float | str:
 
 
 def valley(rates: np.ndarray, losses: np.ndarray) -> float:
-    """Two thirds along the longest valley; fastai's default, developed at ESRI.
+    """Return the rate two thirds along the longest valley; fastai's default, from ESRI.
 
     The longest decreasing subsequence of the losses, n of them, ends at some step: the valley is
     that step and the n - 1 before it. (fastai's documentation says two thirds; its code takes the
@@ -102,11 +102,11 @@ def valley(rates: np.ndarray, losses: np.ndarray) -> float:
 
 
 def slide(rates: np.ndarray, losses: np.ndarray) -> float | str:
-    """Before the climb: an interval slides down from the end while its two ends differ in slope.
+    """Return the rate before the climb at the end, where the slope settles.
 
-    fastai's `slide`, by Andrew Chang (Novetta). The interval is 1.2 decades of the rate wide; it
-    stops where the slopes at its ends are within 0.06 a decade of each other, and the answer is the
-    lower end of the last place where they were not.
+    fastai's `slide`, by Andrew Chang (Novetta). An interval, 1.2 decades of the rate wide, slides
+    down from the end until the slopes at its two ends are within 0.06 per decade of each other; the
+    answer is its lower end one place before.
     """
     logs = np.log10(rates)
     slopes = np.gradient(losses, logs)

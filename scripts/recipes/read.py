@@ -1,16 +1,15 @@
-"""Read the recipes of conf/experiment/."""
+"""Read the published comparisons: recipes.yaml, and the headers of their experiment files."""
 
-import difflib
 import shlex
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from common.checks import suggest
 from runs.command_line import CONF
-
-FIGURES = ("test_top1", "test_top1_swa", "test_top1_ema")  # of summary.json
 
 
 @dataclass(frozen=True)
@@ -18,20 +17,28 @@ class Arm:
     """One side of a comparison.
 
     Attributes:
-        words: what is typed behind experiment=NAME.
-        figure: the key of summary.json that is compared.
-        published: its value, in percent; None where none is at hand.
+        words: what follows experiment=NAME on the command line.
+        metric: the key of summary.json that is compared: test_top1 or test_top1_swa.
+        published: its value, in percent; None where none is known.
     """
 
     name: str
     words: list[str]
-    figure: str
+    metric: str
     published: float | None
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A published comparison, as its file tells it; `notes` are the lines of its header."""
+    """A published comparison.
+
+    Attributes:
+        name: of its experiment.
+        notes: the lines of the experiment's header: a title, a command, then remarks.
+        figure: what the published figure is, as `mean of 5 runs`.
+        tolerance: how far from it a result may be, in percentage points.
+        hours: of one run of the first arm.
+    """
 
     name: str
     notes: list[str]
@@ -43,47 +50,41 @@ class Recipe:
     arms: list[Arm]
 
     def command(self, arm: Arm) -> str:
-        """What to type for an arm."""
-        return " ".join(
-            ["python train.py", f"experiment={self.name}", *map(shlex.quote, arm.words)]
-        )
+        """Return what to type for an arm."""
+        return shlex.join(["python", "train.py", f"experiment={self.name}", *arm.words])
 
 
+@lru_cache
 def read_recipes() -> dict[str, Recipe]:
-    """All recipes by name."""
+    """Return all recipes by name."""
     found = {}
-    for path in sorted((CONF / "experiment").glob("*.yaml")):
-        node = yaml.safe_load(path.read_text()).get("recipe")
-        if node:
-            arms = [read_arm(name, entry) for name, entry in node.pop("arms").items()]
-            found[path.stem] = Recipe(path.stem, read_notes(path), arms=arms, **node)
+    for name, node in yaml.safe_load(Path(__file__).with_name("recipes.yaml").read_text()).items():
+        arms = [_read_arm(arm, entry) for arm, entry in node.pop("arms").items()]
+        found[name] = Recipe(name, _read_notes(name), arms=arms, **node)
     return found
 
 
-def read_arm(name: str, entry: dict[str, Any]) -> Arm:
-    """An arm from its entry, `{run: WORDS, test_top1: 77.5}`."""
-    (figure,) = entry.keys() - {"run"}
-    assert figure in FIGURES, f"{name}: {figure} is none of {FIGURES}"
-    return Arm(name, shlex.split(entry["run"]), figure, entry[figure])
+def _read_arm(name: str, entry: dict[str, Any]) -> Arm:
+    (metric,) = entry.keys() - {"run"}
+    return Arm(name, shlex.split(entry["run"]), metric, entry[metric])
 
 
-def read_notes(path: Path) -> list[str]:
-    """The lines of a file's header, without the first one, which is for Hydra."""
-    lines = path.read_text().splitlines()[1:]
+def _read_notes(name: str) -> list[str]:
+    """Return the lines of an experiment's header, without the first one, which is for Hydra."""
+    lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[1:]
     end = next(index for index, line in enumerate(lines) if not line.startswith("#"))
     return [line.removeprefix("#").strip() for line in lines[:end]]
 
 
 def find_recipes(names: list[str]) -> list[Recipe]:
-    """The recipes of these names, or all.
+    """Return the recipes of these names, or all.
 
     Raises:
-        ValueError: there is no such recipe; names the nearest.
+        ValueError: there is no such recipe.
     """
     recipes = read_recipes()
     for name in names:
         if name not in recipes:
-            near = difflib.get_close_matches(name, recipes, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(recipes)}."
-            raise ValueError(f"{name!r} is no recipe. {hint}")
+            hint = suggest(name, recipes) or f" There are {', '.join(recipes)}."
+            raise ValueError(f"{name}: expected the name of a recipe.{hint}")
     return [recipes[name] for name in names or recipes]

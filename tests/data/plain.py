@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from data import Split, policies
-from data.operations import NAMES
-from tests.data import plain_operations
+from data import Split
+from data.augment import draw_augment
+from data.mixing import draw_mix
+from data.policies import NAMES, OPERATIONS
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -25,140 +26,70 @@ def crop(image, padding, down, right):
     return out
 
 
-def flip(image):
-    return image[:, :, ::-1]
-
-
-def normalize(image, mean=MEAN, std=STD):
+def normalize(image):
     """In float32, first the factor and then the summand: each rounded by itself."""
     out = np.empty(image.shape, np.float32)
     for channel in range(3):
-        factor = np.float32(1 / (255 * np.float64(std[channel])))
-        summand = np.float32(-np.float64(mean[channel]) / np.float64(std[channel]))
+        factor = np.float32(1 / (255 * np.float64(STD[channel])))
+        summand = np.float32(-np.float64(MEAN[channel]) / np.float64(STD[channel]))
         out[channel] = image[channel].astype(np.float32) * factor + summand
     return out
 
 
-def erase(image, top, bottom, left, right):
-    out = image.copy()
-    for y in range(32):
-        for x in range(32):
-            if top <= y < bottom and left <= x < right:
-                out[:, y, x] = 0
-    return out
-
-
-def square(middle, side):
-    """The box of `side` pixels around a middle, of which a part may lie outside."""
-    row, column = (int(place) - side // 2 for place in middle)
-    return row, row + side, column, column + side
-
-
-def mix(image, other, share):
-    return image * np.float32(share) + other * (np.float32(1) - np.float32(share))
-
-
 def paste(image, other, top, bottom, left, right):
+    """The image with the box from another; a number stands for an image of it alone."""
     out = image.copy()
     for y in range(32):
         for x in range(32):
             if top <= y < bottom and left <= x < right:
-                out[:, y, x] = other[:, y, x]
+                out[:, y, x] = other if np.isscalar(other) else other[:, y, x]
     return out
 
 
 def batches(split, batch_size, augment, seed, epoch, shuffle, classes=100):
-    """The batches of an epoch as (images, labels), with random numbers of their own."""
+    """The batches of an epoch as (images, labels), from the numbers that are drawn for them."""
     order = np.arange(len(split.labels))
     if shuffle:
         np.random.default_rng([seed, epoch]).shuffle(order)
     for step in range(-(-len(order) // batch_size)):
         rows = order[step * batch_size : (step + 1) * batch_size]
-        images = augmented(split.images[rows], augment, (seed, epoch, step))
-        yield mixed(images, split.labels[rows], augment, (seed, epoch, step), classes)
+        shape, where = (len(rows), 32, 32), (seed, epoch, step)
+        draws = draw_augment(augment, shape, where)
+        images = [make_image(split.images[row], augment, draws, i) for i, row in enumerate(rows)]
+        labels = split.labels[rows]
+        if augment.mixes:
+            labels = np.eye(classes, dtype=np.float32)[labels]
+        if mix := draw_mix(augment, shape, where):
+            pairs = [(images[i], images[j]) for i, j in enumerate(mix.partner)]
+            images = [blend(*pair, mix.share) for pair in pairs]
+            if mix.box:
+                images = [paste(*pair, *mix.box) for pair in pairs]
+            labels = blend(labels, labels[mix.partner], mix.share)
+        yield np.stack(images), labels
 
 
-def augmented(images, augment, where):
-    """Single images: cropped, mirrored, recolored, normalized, cut out, erased."""
-    n = len(images)
-    padding, side = augment.get("crop_padding", 0), augment.get("cutout")
-    rng = np.random.default_rng([*where, 0x617567])
-    down, right = rng.integers(0, 2 * padding + 1, (2, n)) if padding else np.zeros((2, n), int)
-    numbers = rng.random(n) if augment.get("flip") else np.ones(n)
-    operations, strengths = draw_operations(augment, n, where)
-    middles = np.random.default_rng([*where, 0x637574]).integers(0, 32, (n, 2))
-    boxes = draw_erasing(augment.get("random_erasing") or 0, n, where)
-    out = []
-    for i, image in enumerate(images):
-        image = crop(image, padding, down[i], right[i]) if padding else image
-        image = flip(image) if numbers[i] < 0.5 else image
-        for number, strength in zip(operations[i], strengths[i], strict=True):
-            image = plain_operations.OPERATIONS[NAMES[number]](image, strength)
-        image = normalize(image)
-        image = erase(image, *square(middles[i], side)) if side else image
-        out.append(erase(image, *boxes[i]))
-    return np.stack(out)
+def make_image(image, augment, draws, i):
+    """Image i of a batch: cropped, mirrored, recolored, normalized, cut out, erased."""
+    if augment.crop_padding:
+        image = crop(image, augment.crop_padding, *draws["crop"][i])
+    if augment.flip and draws["flip"][i]:
+        image = image[:, :, ::-1]
+    if augment.policy:
+        for operation, strength in zip(draws["operations"][i], draws["strengths"][i], strict=True):
+            function = OPERATIONS[NAMES[operation]]
+            image = function(image[None], np.array([strength]))[0]
+    image = normalize(image)
+    for kind in ("cutout", "erasing"):
+        if kind in draws:
+            image = paste(image, 0, *draws[kind][i])
+    return image
 
 
-def draw_operations(augment, n, where):
-    """What a policy draws is another test's; here is only which numbers it gets."""
-    if augment.get("policy") is None:
-        return np.zeros((n, 0), int), np.zeros((n, 0))
-    rng = np.random.default_rng([*where, 0x706F6C])
-    count, magnitude = augment.get("randaugment_n", 2), augment.get("randaugment_m", 14)
-    return policies.draw_operations(augment["policy"], n, rng, count, magnitude)
-
-
-def draw_erasing(probability, n, where):
-    rng = np.random.default_rng([*where, 0x657261])
-    chosen = rng.random(n) < probability
-    areas = 1024 * (0.02 + (0.4 - 0.02) * rng.random((n, 10)))
-    aspects = 0.3 + (1 / 0.3 - 0.3) * rng.random((n, 10))
-    places = rng.random((2, n))
-    boxes = []
-    for i in range(n):
-        box = (0, 0, 0, 0)
-        for area, aspect in zip(areas[i], aspects[i], strict=True):
-            height, width = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
-            if chosen[i] and height < 32 and width < 32:
-                top = int(places[0, i] * (32 - height + 1))
-                left = int(places[1, i] * (32 - width + 1))
-                box = (top, top + height, left, left + width)
-                break
-        boxes.append(box)
-    return boxes
-
-
-def mixed(images, labels, augment, where, classes):
-    """Images and labels after mixup or CutMix."""
-    mixup, cutmix = augment.get("mixup"), augment.get("cutmix")
-    if not (mixup or cutmix):
-        return images, labels
-    n, targets = len(labels), np.eye(classes, dtype=np.float32)[labels]
-    rng = np.random.default_rng([*where, 0x6D6978])
-    cuts = bool(cutmix) and rng.random() < augment.get("cutmix_prob", 0.5)
-    if not (cuts or mixup):
-        return images, targets
-    share = rng.beta(cutmix, cutmix) if cuts else rng.beta(mixup, mixup)
-    partners = rng.permutation(n)
-    pairs = list(zip(images, images[partners], strict=True))
-    if cuts:
-        row, column = rng.integers(0, 32, 2)
-        half = int(32 * (1 - share) ** 0.5) // 2
-        box = (row - half, row + half, column - half, column + half)
-        out = [paste(image, other, *box) for image, other in pairs]
-        share = 1 - sum(paste(np.zeros((1, 32, 32)), np.ones((1, 32, 32)), *box).ravel()) / 1024
-    else:
-        out = [mix(image, other, share) for image, other in pairs]
-    return np.stack(out), mix(targets, targets[partners], share)
-
-
-def bits(array):
-    """The bytes of floats as integers: 0.0 and -0.0 differ."""
-    array = np.ascontiguousarray(array)
-    return array.view(np.uint32) if array.dtype == np.float32 else array
+def blend(image, other, share):
+    return image * share + other * (np.float32(1) - share)
 
 
 def assert_same_bits(found, expected):
-    assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(bits(found), bits(expected))
+    """Compare the bytes of floats: 0.0 and -0.0 differ."""
+    assert found.dtype == expected.dtype and found.shape == expected.shape
+    assert np.ascontiguousarray(found).tobytes() == np.ascontiguousarray(expected).tobytes()

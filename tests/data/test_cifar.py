@@ -1,35 +1,21 @@
-"""Reading the official forms, and one sentence for whatever is wrong with them."""
+"""Reading the official files and the decoded cache, and the sentence for whatever is wrong."""
 
 import logging
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-import data.archive
-import data.cifar
-from data.cifar import build_cifar
-from data.disk import is_writable
-from tests.data.fakes import (
-    FILES,
-    LAYOUTS,
-    SMALL100,
-    build,
-    draw_part,
-    dump,
-    encode,
-    expect_refusal,
-    place,
-    write_archive,
-)
+from data.cifar import CIFAR100, build_cifar, build_cifar100, find_source
+from tests.data.fakes import SMALL, SMALL100, build, draw_part, dump, expect_refusal, place
 
 
 @pytest.mark.parametrize("how", ["archive", "folder"])
-@pytest.mark.parametrize("kind", ["python", "binary"])
-@pytest.mark.parametrize("key", LAYOUTS)
-def test_every_form_gives_the_same_images(tmp_path, key, kind, how, caplog):
-    layout, _ = place(tmp_path, key, kind, how)
+@pytest.mark.parametrize("key", SMALL)
+def test_both_forms_give_the_same_images(tmp_path, key, how, caplog):
+    layout, _ = place(tmp_path, key, how)
     caplog.set_level(logging.INFO)
     dataset = build(layout, tmp_path)
     assert not caplog.records  # neither a notice nor a warning about a file as it should be
@@ -46,24 +32,15 @@ def test_every_form_gives_the_same_images(tmp_path, key, kind, how, caplog):
     assert dataset.class_names == layout.class_names
 
 
-def test_root_may_be_the_unpacked_folder(tmp_path):
+def test_where_the_files_may_lie(tmp_path, monkeypatch):
     layout, folder = place(tmp_path, how="folder")
+    assert find_source(layout, tmp_path) == find_source(layout, folder) == folder
     assert len(build(layout, folder).test.labels) == 200
     assert (folder / "cifar100-decoded.npz").exists()
-
-
-def test_archive_wins_over_folder_and_python_over_binary(tmp_path):
-    place(tmp_path, kind="binary")
-    layout, folder = place(tmp_path, how="folder")
-    assert data.cifar.find_source(layout, tmp_path).path == folder
     layout, archive = place(tmp_path)
-    assert data.cifar.find_source(layout, tmp_path).path == archive
-
-
-def test_dot_slash_in_names_is_read(tmp_path):  # as `tar czf name ./folder` writes it
-    form = SMALL100.python
-    write_archive(tmp_path / form.archive, f"./{form.folder}", FILES["cifar100", "python"])
-    assert len(build(SMALL100, tmp_path).test.labels) == 200
+    assert find_source(layout, tmp_path) == archive  # it wins over the folder
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    assert len(build(layout, f"~/{tmp_path.name}").test.labels) == 200
 
 
 def test_sizes(tmp_path):
@@ -75,7 +52,7 @@ def test_sizes(tmp_path):
 
 def test_other_md5_is_a_notice_at_every_start(tmp_path, caplog):
     layout, path = place(tmp_path)
-    layout = replace(layout, python=replace(layout.python, md5="0" * 32))
+    layout = replace(layout, md5="0" * 32)
     caplog.set_level(logging.INFO)
     for _ in range(2):
         caplog.clear()
@@ -84,118 +61,208 @@ def test_other_md5_is_a_notice_at_every_start(tmp_path, caplog):
         assert f"{path} is not the official file" in caplog.text
 
 
-def labels_with(wrong):
+def train_file(wrong=5, **changes):
+    """The file of the training set, with a wrong label, or other values under its keys."""
     pixels, labels = draw_part(SMALL100, 400, seed=0)
     labels[17] = wrong
-    return pixels, labels
-
-
-def python_train(wrong=5, **changes):
-    pixels, labels = labels_with(wrong)
-    batch = {"data": pixels, "fine_labels": [int(n) for n in labels]}
-    return dump({k: v for k, v in (batch | changes).items() if v is not None})
-
-
-def binary_train(wrong):
-    return encode(SMALL100, SMALL100.binary, *labels_with(wrong))
+    batch = {"data": pixels, "fine_labels": labels.tolist()} | changes
+    return dump({key: value for key, value in batch.items() if value is not None})
 
 
 NAMES = list(SMALL100.class_names)
 PIXELS = draw_part(SMALL100, 400, seed=0)[0]
-WRONG = [  # kind, changes to the files (f0 train, f1 test, f2 names), what the sentence says
-    ("python", {"f0": python_train(100)}, "image 17 the label 100, and labels go from 0 to 99"),
-    ("python", {"f0": python_train(-1)}, "image 17 the label -1"),
-    ("binary", {"f0": binary_train(100)}, "image 17 the label 100, and labels go from 0 to 99"),
-    ("python", {"f0": python_train(data=PIXELS[:399])}, "399 images and 400 labels, not 400"),
-    ("python", {"f0": python_train(fine_labels=[0] * 401)}, "400 images and 401 labels"),
-    ("python", {"f1": python_train()}, "its test part has 400 images and 400 labels, not 200"),
-    ("python", {"f0": python_train(data=PIXELS[:, :3071])}, "no array 'data' of 3072 bytes"),
-    ("python", {"f0": python_train(data=None)}, "no array 'data'"),
-    ("python", {"f0": python_train(data="pixels")}, "no array 'data'"),
-    ("python", {"f0": python_train(fine_labels=None)}, "no list 'fine_labels' of whole numbers"),
-    ("python", {"f0": python_train(fine_labels=["cat"] * 400)}, "no list 'fine_labels'"),
-    ("python", {"f0": b"\x80\x02cos\nsystem\n(S'true'\ntR."}, "train is not a plain CIFAR pickle"),
-    ("python", {"f2": b"\x80\x02cos\nsystem\n."}, "not a plain CIFAR pickle: it asks for os.sys"),
-    ("python", {"f2": dump({"fine_label_names": NAMES[::-1]})}, "meta does not hold the 100 class"),
-    ("python", {"f2": dump({"fine_label_names": NAMES[:99]})}, "does not hold the 100 class names"),
-    ("python", {"f2": dump({"label_names": NAMES})}, "does not hold the 100 class names"),
-    ("python", {"f2": dump({"fine_label_names": 3})}, "does not hold the 100 class names"),
-    ("binary", {"f2": b"apple\npear\n"}, "does not hold the 100 class names of CIFAR-100 in their"),
-    ("binary", {"f0": binary_train(3)[:-1]}, "1229599 bytes, not a multiple of 3074"),
-    ("binary", {"f0": binary_train(3)[:-3074]}, "399 images and 399 labels, not 400"),
+WRONG = [  # contents of files, and what is in the sentence
+    ({"train": train_file(100)}, "image 17 the label 100, and labels go from 0 to 99"),
+    ({"train": train_file(-1)}, "image 17 the label -1"),
+    ({"train": train_file(data=PIXELS[:399])}, "399 images and 400 labels, not 400"),
+    ({"train": train_file(fine_labels=[0] * 401)}, "400 images and 401 labels"),
+    ({"test": train_file()}, "its test part has 400 images and 400 labels, not 200"),
+    ({"train": train_file(data=PIXELS[:, :3071])}, "no array 'data' of 3072 bytes"),
+    ({"train": train_file(data=None)}, "no array 'data'"),
+    ({"train": train_file(data="pixels")}, "no array 'data'"),
+    ({"train": train_file(fine_labels=None)}, "no list 'fine_labels' of whole numbers"),
+    ({"train": train_file(fine_labels=["cat"] * 400)}, "no list 'fine_labels'"),
+    ({"train": b"\x80\x02cos\nsystem\n."}, "its file train is not a plain CIFAR pickle"),
+    ({"meta": b"\x80\x02cos\nsystem\n."}, "its file meta is not a plain CIFAR pickle: it asks for"),
+    ({"meta": dump({"fine_label_names": NAMES[::-1]})}, "meta does not hold the 100 class names"),
+    ({"meta": dump({"fine_label_names": NAMES[:99]})}, "does not hold the 100 class names"),
+    ({"meta": dump({"label_names": NAMES})}, "does not hold the 100 class names"),
+    ({"meta": dump({"fine_label_names": 3})}, "does not hold the 100 class names"),
 ]
 
 
-@pytest.mark.parametrize("how", ["archive", "folder"])
-@pytest.mark.parametrize(("kind", "changes", "says"), WRONG)
-def test_wrong_contents_are_one_sentence(tmp_path, kind, changes, says, how):
-    layout, path = place(tmp_path, kind=kind, how=how, **changes)
-    expect_refusal(layout, path, says)
+@pytest.mark.parametrize(("changes", "message"), WRONG)
+def test_wrong_contents_are_one_sentence(tmp_path, changes, message):
+    layout, path = place(tmp_path, how="folder", **changes)
+    expect_refusal(layout, path, message)
 
 
 ARGUMENTS = [
-    ({"val_size": -1}, "dataset.val_size=-1 is not accepted: give an integer from 0 to 399"),
-    ({"val_size": 400}, "dataset.val_size=400 is not accepted"),
-    ({"val_size": None}, "dataset.val_size=null is not accepted"),
-    ({"train_size": 351}, "dataset.train_size=351 is not accepted: dataset.val_size=50 leaves 350"),
-    ({"train_size": 0}, "dataset.train_size=0 is not accepted: give an integer from 1 to 350"),
-    ({"train_size": "many"}, "dataset.train_size=many is not accepted"),
-    ({"test_size": 201}, "dataset.test_size=201 is not accepted: give an integer from 1 to 200"),
-    ({"test_size": 0.5}, "dataset.test_size=0.5 is not accepted"),
-    ({"split_seed": -1}, "dataset.split_seed=-1 is not accepted: give an integer of at least 0"),
+    ({"val_size": -1}, "dataset.val_size=-1: expected an integer from 0 to 399."),
+    ({"val_size": None}, "dataset.val_size=null: expected an integer"),
+    (
+        {"train_size": 351},
+        "dataset.train_size=351: expected null or an integer from 1 to 350, of 4",
+    ),
+    ({"test_size": 201}, "dataset.test_size=201: expected an integer from 1 to 200."),
+    ({"test_size": 0.5}, "dataset.test_size=0.5: expected"),
+    ({"split_seed": -1}, "dataset.split_seed=-1: expected an integer of at least 0."),
+    ({"download": "often"}, "dataset.download='often': expected true or false."),
 ]
 
 
-@pytest.mark.parametrize(("options", "says"), ARGUMENTS)
-def test_wrong_arguments(tmp_path, options, says):
+@pytest.mark.parametrize(("options", "message"), ARGUMENTS)
+def test_wrong_arguments(tmp_path, options, message):
     with pytest.raises(ValueError) as caught:
         build(SMALL100, tmp_path, **options)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_missing_root(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"dataset.root=.*/nowhere is not a folder"):
-        build(SMALL100, tmp_path / "nowhere", download=True)
-    (tmp_path / "file").touch()
-    with pytest.raises(FileNotFoundError, match=r"dataset.root=.*/file is not a folder"):
-        build(SMALL100, tmp_path / "file", download=True)
-
-
-@pytest.mark.parametrize(("root", "shown"), [(None, "null"), (3, "3"), ("", "")])
-def test_root_that_is_no_path(root, shown, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("root", "shown"), [(None, "null"), (3, "3"), ("", "''"), ("a", "'a'")])
+def test_root_that_is_no_folder(root, shown, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=f"dataset.root={shown} is not a folder"):
-        build_cifar(SMALL100, root=root, download=False, val_size=50)
-
-
-def test_home_in_root(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "images").mkdir()
-    layout, _ = place(tmp_path / "images")
-    assert len(build(layout, "~/images").test.labels) == 200
+    (tmp_path / "a").touch()
+    with pytest.raises(FileNotFoundError) as caught:
+        build_cifar(SMALL100, 100, root=root, val_size=50)
+    assert str(caught.value) == f"dataset.root={shown}: expected an existing folder."
 
 
 def test_no_data_and_no_download(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         build(SMALL100, tmp_path)
-    sentence = str(caught.value)
-    assert f"put cifar-100-python.tar.gz from {SMALL100.python.url} into {tmp_path}" in sentence
-    assert "dataset=synthetic" in sentence and "\n" not in sentence
+    assert str(caught.value) == (
+        f"dataset.root='{tmp_path}': expected CIFAR-100 in it. Put cifar-100-python.tar.gz from "
+        f"https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz into {tmp_path}, "
+        "or use the built-in images with dataset=synthetic."
+    )
 
 
-def test_download_switch_must_be_a_switch(tmp_path):
-    with pytest.raises(ValueError, match=r"dataset\.download=often is not accepted"):
-        build(SMALL100, tmp_path, download="often")
+@pytest.fixture
+def read_only(tmp_path):
+    """A function that takes the write permission from folders, until the test ends."""
+    folders = []
+
+    def protect(folder):
+        folders.append(folder)
+        folder.chmod(0o555)
+
+    yield protect
+    for folder in folders:
+        folder.chmod(0o755)
 
 
-def test_root_permissions_count_for_root_too(tmp_path):
-    tmp_path.chmod(0o555)
-    try:
-        assert not is_writable(tmp_path)
-        assert not is_writable(tmp_path / "new" / "folder")
-        with pytest.raises(OSError, match=r"is read-only: put cifar-100-python\.tar\.gz"):
-            build(SMALL100, tmp_path, download=True)
-    finally:
-        tmp_path.chmod(0o755)
-    assert is_writable(tmp_path / "new" / "folder")
+def test_no_download_into_a_read_only_folder(tmp_path, read_only):
+    read_only(tmp_path)
+    with pytest.raises(OSError, match=r"the folder is read-only\. Put cifar-100-python\.tar\.gz"):
+        build(SMALL100, tmp_path, download=True)
     assert os.listdir(tmp_path) == []
+
+
+def assert_right(dataset):
+    pixels, labels = draw_part(SMALL100, SMALL100.test_count, seed=1)
+    np.testing.assert_array_equal(dataset.test.images.reshape(-1, 3072), pixels)
+    np.testing.assert_array_equal(dataset.test.labels, labels)
+    assert len(dataset.train.images) == 350 and len(dataset.val.images) == 50
+
+
+def spoil(file, later=0):
+    """Make a file unreadable, with the size and, but for `later` ns, the time that it had."""
+    status = file.stat()
+    file.write_bytes(bytes(status.st_size))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + later))
+
+
+@pytest.mark.parametrize("how", ["archive", "folder"])
+def test_the_second_start_reads_the_cache_until_a_file_changes(tmp_path, how):
+    layout, path = place(tmp_path, how=how)
+    build(layout, tmp_path)
+    file = path if how == "archive" else path / "train"
+    spoil(file)
+    assert_right(build(layout, tmp_path))
+    spoil(file, later=1)
+    with pytest.raises(ValueError, match="cannot be used as CIFAR-100"):
+        build(layout, tmp_path)
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]  # no remains
+
+
+CACHES = {
+    "cut short": lambda whole: whole[: len(whole) // 2],
+    "empty": lambda whole: b"",
+    "text": lambda whole: b"hello",
+    "pickle": lambda whole: b"cos\nsystem\n(S'touch boom'\ntR.",
+    "a smaller shape": lambda whole: whole.replace(b"(400, 3, 32, 32)", b"(100, 3, 32, 32)"),
+    "a pixel": lambda whole: whole[:900_000] + bytes([whole[900_000] ^ 1]) + whole[900_001:],
+}
+
+
+@pytest.mark.parametrize("damage", CACHES.values(), ids=CACHES)
+def test_a_damaged_cache_is_a_notice_and_repaired(tmp_path, caplog, damage, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layout, path = place(tmp_path)
+    build(layout, tmp_path)
+    cache = tmp_path / "cifar100-decoded.npz"
+    cache.write_bytes(damage(cache.read_bytes()))
+    assert_right(build(layout, tmp_path))
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert f"The decoded cache {cache} is damaged" in caplog.text
+    spoil(path)
+    assert_right(build(layout, tmp_path))
+    assert not (tmp_path / "boom").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_a_notice(tmp_path, caplog):
+    layout, path = place(tmp_path)
+    (tmp_path / "cifar100-decoded.npz").mkdir()
+    assert_right(build(layout, tmp_path))
+    assert "was not written (" in caplog.text
+    assert len(list(tmp_path.iterdir())) == 2 and path.exists()
+
+
+def test_read_only_roots_have_each_a_cache_in_the_users_folder(tmp_path, read_only, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users"))
+    for name in ("a", "b"):
+        root = tmp_path / name
+        root.mkdir()
+        layout, path = place(root)
+        read_only(root)
+        build(layout, root)
+        spoil(path)
+        assert_right(build(layout, root))
+        assert list(root.iterdir()) == [path]
+    caches = sorted((tmp_path / "users" / "oneflow-lr-lab").iterdir())
+    assert len(caches) == 2 and all(p.name.startswith("cifar100-decoded-") for p in caches)
+
+
+def test_without_any_writable_folder_it_still_works(tmp_path, read_only, monkeypatch):
+    root, users = tmp_path / "root", tmp_path / "users"
+    users.mkdir()
+    root.mkdir()
+    layout, _ = place(root)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(users))
+    read_only(root)
+    read_only(users)
+    assert_right(build(layout, root))
+    assert not list(users.iterdir())
+
+
+ROOT = os.environ.get("CIFAR100_ROOT", "")
+
+
+@pytest.mark.cifar100
+@pytest.mark.skipif(not ROOT, reason="CIFAR100_ROOT is not set")
+@pytest.mark.skipif(not Path(ROOT).is_dir(), reason=f"CIFAR100_ROOT={ROOT} is not a folder")
+def test_real_archive(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    dataset = build_cifar100(root=ROOT, download=False)
+    for part, size in {"train": 45_000, "val": 5_000, "test": 10_000}.items():
+        split = getattr(dataset, part)
+        assert split.images.shape == (size, 3, 32, 32)
+        assert np.bincount(split.labels).tolist() == [size // 100] * 100
+    images = np.concatenate([dataset.train.images, dataset.val.images])
+    for channel in range(3):
+        values = images[:, channel]
+        assert values.mean() / 255 == pytest.approx(CIFAR100.mean[channel], abs=1e-7)
+        assert values.std() / 255 == pytest.approx(CIFAR100.std[channel], abs=1e-7)
+    again = build_cifar100(root=ROOT, download=False)  # from the decoded cache
+    assert np.array_equal(again.train.images, dataset.train.images)
+    assert np.array_equal(again.train.labels, dataset.train.labels)

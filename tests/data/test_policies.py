@@ -1,13 +1,20 @@
-"""The image operations against plain ones, and what the three policies draw."""
+"""The image operations against Pillow and plain ones, and what the three policies draw."""
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from data.operations import NAMES, OPERATIONS, apply_operations
-from data.policies import AUTOAUGMENT, PAPER, SIGNED, WIDE, draw_operations, measure_strength
+from data.policies import (
+    AUTOAUGMENT,
+    NAMES,
+    OPERATIONS,
+    PAPER,
+    WIDE,
+    apply_operations,
+    draw_operations,
+    measure_strength,
+)
 from data.synthetic import build_synthetic
-from tests.data import plain_operations
 from tests.data.plain import draw_split
 
 
@@ -21,47 +28,73 @@ def images():
     return np.concatenate([draw_split(3).images, shapes, flat, half])
 
 
-STRENGTHS = dict.fromkeys(SIGNED, (0.31, -0.31, 0.9, -0.9, 0.99, -0.99, 0.0))
-STRENGTHS |= dict.fromkeys(("translate_x", "translate_y"), (1.0, -1.0, 14.0, -14.0, 31.0, 32.0))
-STRENGTHS |= {"rotate": (12.0, -30.0, 90.0, 134.0, -133.0, 0.0)}
-STRENGTHS |= {"posterize": (8.0, 7.0, 4.0, 2.0), "solarize": (255.0, 170.5, 128.0, 1.0, 0.0)}
+def move(image, source):
+    """Pixel (x, y) becomes that at `source(x, y)`, the nearest one; black from outside."""
+    out = np.zeros_like(image)
+    for y in range(32):
+        for x in range(32):
+            from_x, from_y = (int(np.floor(place)) for place in source(x + 0.5, y + 0.5))
+            if 0 <= from_x < 32 and 0 <= from_y < 32:
+                out[:, y, x] = image[:, from_y, from_x]
+    return out
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_operations_equal_the_plain_ones(name, images):
-    number = NAMES.index(name)
-    for strength in STRENGTHS.get(name, (0.0,)):
-        found = images.copy()
-        shape = (len(images), 1)
-        apply_operations(found, np.full(shape, number), np.full(shape, strength))
-        for before, after in zip(images, found, strict=True):
-            expected = plain_operations.OPERATIONS[name](before, strength)
+def rotate(x, y, degrees):
+    """Counterclockwise about the middle."""
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    x, y = x - 16, y - 16
+    return 16 + cos * x - sin * y, 16 + sin * x + cos * y
+
+
+MOVES = {  # where a pixel of the result comes from
+    "shear_x": (lambda x, y, s: (x + s * y, y), (0.31, -0.3, 0.99)),
+    "shear_y": (lambda x, y, s: (x, y + s * x), (0.31, -0.3, 0.99)),
+    "translate_x": (lambda x, y, s: (x + s, y), (1.0, -14.0, 32.0)),
+    "translate_y": (lambda x, y, s: (x, y + s), (1.0, -14.0, 31.0)),
+    "rotate": (rotate, (12.0, -30.0, 90.0, 134.0)),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_moves_equal_the_plain_ones(name, images):
+    source, strengths = MOVES[name]
+    for strength in strengths:
+        found = OPERATIONS[name](images[:4], np.full(4, strength))
+        for before, after in zip(images, found, strict=False):
+            expected = move(before, lambda x, y, s=strength: source(x, y, s))
             wrong = (after != expected).any(axis=0).sum()
             # Pillow rotates in fixed point: a place on the border of two pixels may go to either.
             assert wrong <= (2 if name == "rotate" else 0), f"{name} {strength}"
 
 
+BLENDS = (0.31, -0.31, 0.9, -0.9, 0.99, -0.99, 0.0)
 PILLOWS = {
-    "brightness": lambda image, s: ImageEnhance.Brightness(image).enhance(1 + s),
-    "color": lambda image, s: ImageEnhance.Color(image).enhance(1 + s),
-    "contrast": lambda image, s: ImageEnhance.Contrast(image).enhance(1 + s),
-    "sharpness": lambda image, s: ImageEnhance.Sharpness(image).enhance(1 + s),
-    "posterize": lambda image, s: ImageOps.posterize(image, int(s)),
-    "solarize": lambda image, s: ImageOps.solarize(image, s),
-    "autocontrast": lambda image, s: ImageOps.autocontrast(image),
-    "equalize": lambda image, s: ImageOps.equalize(image),
-    "invert": lambda image, s: ImageOps.invert(image),
+    "identity": (lambda image, s: image, (0.0,)),
+    "brightness": (lambda image, s: ImageEnhance.Brightness(image).enhance(1 + s), BLENDS),
+    "color": (lambda image, s: ImageEnhance.Color(image).enhance(1 + s), BLENDS),
+    "contrast": (lambda image, s: ImageEnhance.Contrast(image).enhance(1 + s), BLENDS),
+    "sharpness": (lambda image, s: ImageEnhance.Sharpness(image).enhance(1 + s), BLENDS),
+    "posterize": (lambda image, s: ImageOps.posterize(image, int(s)), (8.0, 7.0, 4.0, 2.0)),
+    "solarize": (lambda image, s: ImageOps.solarize(image, s), (255.0, 170.5, 128.0, 1.0, 0.0)),
+    "autocontrast": (lambda image, s: ImageOps.autocontrast(image), (0.0,)),
+    "equalize": (lambda image, s: ImageOps.equalize(image), (0.0,)),
+    "invert": (lambda image, s: ImageOps.invert(image), (0.0,)),
 }
 
 
 @pytest.mark.parametrize("name", PILLOWS)
 def test_operations_in_numpy_make_pillows_bytes(name, images):
-    strengths = np.resize(STRENGTHS.get(name, (0.0,)), len(images))
-    found = OPERATIONS[name](images.copy(), strengths)
-    for before, after, strength in zip(images, found, strengths.tolist(), strict=True):
-        image = Image.fromarray(np.ascontiguousarray(before.transpose(1, 2, 0)))
-        expected = np.asarray(PILLOWS[name](image, strength)).transpose(2, 0, 1)
-        np.testing.assert_array_equal(after, expected)
+    pillow, strengths = PILLOWS[name]
+    for strength in strengths:
+        found = OPERATIONS[name](images.copy(), np.full(len(images), strength))
+        for before, after in zip(images, found, strict=True):
+            image = Image.fromarray(np.ascontiguousarray(before.transpose(1, 2, 0)))
+            expected = np.asarray(pillow(image, strength)).transpose(2, 0, 1)
+            np.testing.assert_array_equal(after, expected)
+
+
+def test_every_operation_is_tested():
+    assert set(MOVES) | set(PILLOWS) == set(NAMES)
 
 
 def test_operations_follow_each_other_and_images_keep_their_own():

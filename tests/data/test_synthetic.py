@@ -62,18 +62,18 @@ def test_classes_differ_and_images_of_a_class_vary():
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
-        ({"train_size": 0}, "dataset.train_size=0 is not accepted: give an integer of at least 1"),
-        ({"val_size": None}, "dataset.val_size=null is not accepted"),
-        ({"test_size": 2.5}, "dataset.test_size=2.5 is not accepted"),
-        ({"data_seed": -1}, "dataset.data_seed=-1 is not accepted: give an integer of at least 0"),
+        ({"train_size": 0}, "dataset.train_size=0: expected an integer of at least 1."),
+        ({"val_size": None}, "dataset.val_size=null: expected"),
+        ({"test_size": 2.5}, "dataset.test_size=2.5: expected"),
+        ({"data_seed": -1}, "dataset.data_seed=-1: expected an integer of at least 0."),
     ],
 )
-def test_wrong_arguments(options, says):
+def test_wrong_arguments(options, message):
     with pytest.raises(ValueError) as caught:
         build_synthetic(**(SMALL | options))
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_linear_classifier_is_above_chance_and_far_from_perfect():

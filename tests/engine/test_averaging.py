@@ -6,36 +6,37 @@ import numpy as np
 import oneflow as flow
 import pytest
 
-from engine.averaging import Average, Averages, estimate_statistics
+from engine.averaging import build_averages, estimate_statistics
 from engine.checkpoint import read_checkpoint
-from engine.process.signals import Interrupted, Interruption
-from tests.engine.test_finite import Spoiled, check_same, model_with_norm, weights
-from tests.engine.test_trainer import build_trainer, fit, points
+from engine.process.signals import Interrupted
+from tests.engine.test_trainer import (
+    CLASSES,
+    PIXELS,
+    Batches,
+    build_trainer,
+    check_same,
+    fit,
+    points,
+    weights,
+)
 
 
-def number(value=0.0):
-    """A model of one number."""
-    model = flow.nn.Linear(1, 1, bias=False)
-    set_to(model, value)
-    return model
-
-
-def set_to(model, value):
-    with flow.no_grad():
-        model.weight.copy_(flow.full((1, 1), value))
+def model_with_norm():
+    flow.manual_seed(0)
+    return flow.nn.Sequential(flow.nn.Linear(PIXELS, CLASSES), flow.nn.BatchNorm1d(CLASSES))
 
 
 def means(values, **settings):
-    """The mean after each of the steps 1, 2, ..., which leave these weights; None before it."""
-    model = number()
-    averages = Averages(model, list, **settings)
+    """Return the mean after each of the steps 1, 2, ... that leave these weights; None before."""
+    model = flow.nn.Linear(1, 1, bias=False)
+    averages = build_averages(model, list, **settings)
     (average,) = averages.each
     found = []
     for step, value in enumerate(values, 1):
-        set_to(model, value)
+        with flow.no_grad():
+            model.weight.fill_(value)
         averages.take(step)
-        mean = average.tensors["weight"].item() if average.count else None
-        found.append(mean)
+        found.append(average.tensors["weight"].item() if average.count else None)
     return found
 
 
@@ -72,32 +73,28 @@ def test_statistics_are_those_of_all_images():
 
 def test_dropout_is_off_while_statistics_are_estimated():
     model = flow.nn.Sequential(flow.nn.Dropout(0.5), flow.nn.BatchNorm1d(3))
-    images = flow.ones(8, 3)
-    estimate_statistics(model, [(images, None)], lambda: None)
-    np.testing.assert_array_equal(model[1].running_mean.numpy(), [1, 1, 1])
-    np.testing.assert_array_equal(model[1].running_var.numpy(), [0, 0, 0])
+    estimate_statistics(model, [(flow.ones(8, 3), None)], lambda: None)
+    assert (model[1].running_mean.tolist(), model[1].running_var.tolist()) == ([1] * 3, [0] * 3)
 
 
-def test_the_models_own_weights_come_back_whatever_happens():
+def test_the_models_weights_come_back_whatever_happens():
     model = model_with_norm()
-    average = Average("ema", lambda n: 1 / n, lambda step: True, False)
-    average.take(model, 1)
+    averages = build_averages(model, list, ema_decay=0.9)
+    averages.take(1)
     with flow.no_grad():
         model[0].weight.add_(1.0)
     own = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
-    with pytest.raises(KeyboardInterrupt), average.in_place(model):
+    with pytest.raises(KeyboardInterrupt), averages.each[0].in_model():
         assert not np.array_equal(model[0].weight.numpy(), own["0.weight"])
         raise KeyboardInterrupt
-    for name, tensor in model.state_dict().items():
-        np.testing.assert_array_equal(tensor.numpy(), own[name], err_msg=name)
+    check_same({name: tensor.numpy() for name, tensor in model.state_dict().items()}, own)
 
 
-def averaging_trainer(folder, poll=lambda: None, **settings):
+def averaging_trainer(folder, poll=lambda: None, train=None, **settings):
     """Seven steps; an evaluation after 3, 6 and 7; SWA takes the weights after 4 and 6."""
-    model = model_with_norm()
-    train = settings.pop("train", None) or Spoiled({})
+    model, train = model_with_norm(), train or Batches()
     which = {"ema_decay": 0.9, "swa_start": 4, "swa_every": 2}
-    averages = Averages(model, train.epoch, poll, **which)
+    averages = build_averages(model, train.epoch, poll, **which)
     return build_trainer(folder, model=model, train=train, averages=averages, **settings)
 
 
@@ -116,7 +113,7 @@ def test_averages_are_evaluated_beside_the_weights(tmp_path):
     assert ["val/swa_top1" in line for line in lines] == [False, True, True, False]
     assert lines[-1]["test/ema_top1"] == test["ema_top1"]
     assert trainer.last["ema_top1"] == lines[2]["val/ema_top1"]
-    plain = fit(build_trainer(tmp_path / "plain", model=model_with_norm(), train=Spoiled({})))
+    plain = fit(build_trainer(tmp_path / "plain", model=model_with_norm()))
     check_same(own, weights(plain))  # to look at means changes nothing
     assert (trainer.best["step"], trainer.best["top1"]) == (plain.best["step"], plain.best["top1"])
     # an average's figures are those of a model that has its weights
@@ -147,47 +144,22 @@ def saved_means(folder):
 
 def test_a_loss_that_is_not_finite_spoils_no_average(tmp_path):
     """Step 4 is bad and found out at step 6: what is saved is what was saved before it."""
-    trainer = averaging_trainer(tmp_path, train=Spoiled({4: float("nan")}))
+    trainer = averaging_trainer(tmp_path, train=Batches(factors={4: float("nan")}))
     with pytest.raises(FloatingPointError, match="loss of step 4 is nan"):
         fit(trainer)
     fit(averaging_trainer(tmp_path / "whole", stop_step=3))
     check_same(saved_means(tmp_path), saved_means(tmp_path / "whole"))
 
 
-def test_a_skipped_step_counts_with_the_weights_that_it_left(tmp_path):
-    """Steps 3 and 4 are left out: w3 (after step 2) is there for the steps 3, 4 and 5."""
-    bad = {3: float("nan"), 4: float("inf")}
-    trainer = fit(averaging_trainer(tmp_path, train=Spoiled(bad), on_nonfinite="skip", stop_step=5))
-    whole = averaging_trainer(tmp_path / "b", stop_step=3)
-    fit(whole)
-    ema = whole.averages.each[0]
-    for _ in range(2):
-        ema.take(whole.model, 0)
-    wanted = {name: tensor.numpy() for name, tensor in ema.tensors.items()}
-    found = {name: tensor.numpy() for name, tensor in trainer.averages.each[0].tensors.items()}
-    check_same(found, wanted)
-    swa = trainer.averages.each[1]
-    np.testing.assert_array_equal(swa.tensors["0.weight"].numpy(), weights(whole)["0.weight"])
-
-
 def test_a_run_can_be_interrupted_while_statistics_are_estimated(tmp_path):
     """The pass is left at its first batch, and the evaluation is made again when it goes on."""
-    interruption = Interruption()
 
     def poll():
         raise Interrupted(15)
 
-    trainer = averaging_trainer(tmp_path, poll, interruption=interruption)
+    trainer = averaging_trainer(tmp_path, poll)
     with pytest.raises(Interrupted):
         fit(trainer)
-    plain = fit(
-        build_trainer(tmp_path / "b", model=model_with_norm(), train=Spoiled({}), stop_step=6)
-    )
+    plain = fit(build_trainer(tmp_path / "b", model=model_with_norm(), stop_step=6))
     check_same(weights(trainer), weights(plain))
     assert (trainer.step, trainer.saved_step, trainer.last["step"]) == (6, 6, 3)
-
-
-def test_no_average_costs_nothing(tmp_path):
-    trainer = fit(build_trainer(tmp_path))
-    assert (trainer.averages.each, trainer.averages.state()) == ([], {})
-    assert not [tag for tag in points(tmp_path) if "ema" in tag or "swa" in tag]

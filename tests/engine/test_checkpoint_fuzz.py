@@ -14,54 +14,27 @@ from safetensors.numpy import load, save
 
 from engine import restore
 from engine.checkpoint import CHECKSUMS, MODEL, OPTIMIZER, STATE, checksum, read_checkpoint
-from engine.recorder import Recorder
-from engine.trainer import Trainer
-from tests.data.test_data_fuzz import COUNTS, fuzzing
-from tests.helpers.mutations import CHANGES, mutate
+from tests.engine.test_trainer import CLASSES, PIXELS, build_trainer, fit
+from tests.helpers.mutations import CHANGES, COUNTS, fuzzing, mutate
 from tests.helpers.sandbox import outcome
 
 FILES = (MODEL, OPTIMIZER, STATE)
-STEPS = 4
 
 
-class Batches:
-    """A loader of two fixed batches."""
-
-    def __len__(self):
-        return 2
-
-    def epoch(self, epoch=0, start_step=0):
-        for _ in range(start_step, 2):
-            yield flow.ones(4, 6), flow.tensor([0, 1, 2, 0])
-
-
-def build_trainer(folder):
-    flow.manual_seed(0)
-    folder.mkdir(parents=True, exist_ok=True)
-    model = flow.nn.Sequential(flow.nn.Linear(6, 5), flow.nn.BatchNorm1d(5), flow.nn.Linear(5, 3))
-    optimizer = flow.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    loaders = {name: Batches() for name in ("train", "val", "test")}
-    return Trainer(
-        model,
-        optimizer,
-        CosineAnnealingLR(optimizer, 8),
-        loaders,
-        Recorder(folder, STEPS, 2),
-        stop_step=STEPS,
-        eval_every=2,
-        checkpoint_every=STEPS,
-        about={"forked_from": None},
-    )
+def new_trainer(folder):
+    layers = flow.nn.Linear(PIXELS, 5), flow.nn.BatchNorm1d(5), flow.nn.Linear(5, CLASSES)
+    folder.mkdir(exist_ok=True)
+    settings = {"stop_step": 4, "about": {"forked_from": None}}
+    cosine = lambda optimizer: CosineAnnealingLR(optimizer, 8)  # noqa: E731
+    return build_trainer(folder, cosine, flow.nn.Sequential(*layers), **settings)
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """The files of a checkpoint that training wrote."""
-    trainer = build_trainer(tmp_path_factory.mktemp("sound"))
-    with trainer.recorder:
-        trainer.fit()
-    folder = trainer.recorder.folder / "checkpoints" / "last"
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    folder = tmp_path_factory.mktemp("sound")
+    fit(new_trainer(folder))
+    return {path.name: path.read_bytes() for path in (folder / "checkpoints/last").iterdir()}
 
 
 def place(folder, files):
@@ -81,7 +54,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("count", COUNTS)
 def test_damaged_checkpoints(tmp_path, sound, count):
     """Bytes that change on a disk or on the way: every one is noticed."""
-    told = Counter()
+    seen = Counter()
     place(tmp_path / "right", sound)
     right = read_checkpoint(tmp_path / "right")
 
@@ -92,58 +65,56 @@ def test_damaged_checkpoints(tmp_path, sound, count):
         assume(content != sound[name])
         place(tmp_path / "damaged", sound | {name: content})
         found = outcome(tmp_path, lambda: read_checkpoint(tmp_path / "damaged"))
-        told[name, "error" if found is None else "read"] += 1
+        seen[name, "error" if found is None else "read"] += 1
         if found is not None:
             assert name == CHECKSUMS  # as with a space more in it
             assert_same(found, right)
 
     run()
-    print(f"{sum(told.values())} damaged checkpoints: {dict(sorted(told.items()))}")
-    assert sum(told.values()) == count
-    assert all(told[name, "error"] for name in sound)
+    assert seen.total() == count and all(seen[name, "error"] for name in sound)
+
+
+class Forger:
+    """Resumes from checkpoints that a stranger has changed, with right checksums."""
+
+    def __init__(self, folder, sound):
+        self.folder, self.sound = folder, sound
+        self.trainer = new_trainer(folder / "run")
+        self.seen = Counter()
+
+    def attempt(self, name, content):
+        """Put another content into a file; return whether the trainer has taken it."""
+        files = self.sound | {name: content}
+        table = {name: checksum(files[name]) for name in FILES}
+        place(self.folder / "forged", files | {CHECKSUMS: json.dumps(table).encode()})
+        found = outcome(self.folder, lambda: read_checkpoint(self.folder / "forged"))
+        if found is None:
+            self.seen[name, "not read"] += 1
+            return False
+        assert all(isinstance(array, np.ndarray) for array in found.model.values())
+        taken = outcome(self.folder, lambda: restore.resume(self.trainer, found) or True)
+        self.seen[name, "taken" if taken else "not taken"] += 1
+        return bool(taken)
 
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_forged_checkpoints(tmp_path, sound, count):
-    """A stranger can make right checksums: then reading and resuming still execute nothing."""
-    told = Counter()
-    trainer = build_trainer(tmp_path / "run")
+    """Reading and resuming what a stranger wrote still execute nothing."""
+    forger = Forger(tmp_path, sound)
 
     @fuzzing(count)
     @given(st.sampled_from(FILES), CHANGES)
     def run(name, changes):
         content = mutate(sound[name], changes)
         assume(content != sound[name])
-        files = sound | {name: content}
-        table = {name: checksum(files[name]) for name in FILES}
-        place(tmp_path / "forged", files | {CHECKSUMS: json.dumps(table).encode()})
-        found = outcome(tmp_path, lambda: read_checkpoint(tmp_path / "forged"))
-        if found is None:
-            told[name, "not read"] += 1
-            return
-        assert all(isinstance(array, np.ndarray) for array in found.model.values())
-        taken = outcome(tmp_path, lambda: restore.resume(trainer, found) or True)
-        told[name, "taken" if taken else "not taken"] += 1
+        forger.attempt(name, content)
 
     run()
-    print(f"{sum(told.values())} forged checkpoints: {dict(sorted(told.items()))}")
-    assert sum(told.values()) == count
-    assert all(told[name, "not read"] for name in FILES)
+    assert forger.seen.total() == count and all(forger.seen[name, "not read"] for name in FILES)
 
 
 VALUES = [
-    None,
-    True,
-    -1,
-    0,
-    2**63,
-    2**70,
-    1e308,
-    "x",
-    "x" * 2100,
-    [],
-    {},
-    [[[]]],
+    *(None, True, -1, 0, 2**63, 2**70, 1e308, "x", "x" * 2100, [], {}, [[[]]]),
     {"$tensor": "nowhere"},
     {"$tensor": ["applied"]},
     {"$float": "nan"},
@@ -156,20 +127,17 @@ VALUES = [
     {"__class__": "os"},
 ]
 ARRAYS = [
-    np.zeros(()),
-    np.zeros((0,)),
-    np.zeros((0, 7), "float32"),
+    *(np.zeros(()), np.zeros((0,)), np.zeros((0, 7), "float32"), np.zeros((1,) * 20, "bool")),
     np.full((5,), np.nan, "float32"),
     np.zeros((5,), "int8"),
-    np.zeros((5, 6), "float64"),
-    np.zeros((6, 5), "float32"),
-    np.zeros((1,) * 20, "bool"),
-    np.zeros((3, 5), "float16"),
+    np.zeros((5, PIXELS), "float64"),
+    np.zeros((PIXELS, 5), "float32"),
+    np.zeros((CLASSES, 5), "float16"),
 ]
 
 
 def places_of(tree, path=()):
-    """The paths of everything in a tree of JSON, but for the tree itself."""
+    """Yield the paths of everything in a tree of JSON, but for the tree itself."""
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for key, value in pairs:
         yield (*path, key)
@@ -185,9 +153,9 @@ def put(tree, path, value):
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_rewritten_checkpoints(tmp_path, sound, count):
-    """Whole files with right checksums, in which one value or tensor is another."""
-    told = Counter()
-    trainer = build_trainer(tmp_path / "run")
+    """Whole files in which one value or tensor is another: no wrong momentum gets in."""
+    forger = Forger(tmp_path, sound)
+    trainer = forger.trainer
     shapes = [tuple(parameter.shape) for parameter in trainer.model.parameters()]
     paths = list(places_of(json.loads(sound[STATE])))
     names = {name: sorted(load(sound[name])) for name in (MODEL, OPTIMIZER)}
@@ -203,16 +171,7 @@ def test_rewritten_checkpoints(tmp_path, sound, count):
             arrays = load(sound[name])
             arrays[names[name][number % len(names[name])]] = ARRAYS[choice % len(ARRAYS)]
             content = save(arrays)
-        files = sound | {name: content}
-        table = {name: checksum(files[name]) for name in FILES}
-        place(tmp_path / "forged", files | {CHECKSUMS: json.dumps(table).encode()})
-        found = outcome(tmp_path, lambda: read_checkpoint(tmp_path / "forged"))
-        if found is None:
-            told[name, "not read"] += 1
-            return
-        taken = outcome(tmp_path, lambda: restore.resume(trainer, found) or True)
-        told[name, "taken" if taken else "not taken"] += 1
-        if taken:
+        if forger.attempt(name, content):
             buffers = trainer.optimizer.state_dict()["state"]
             for number, shape in enumerate(shapes):
                 momentum = buffers.get(number, {}).get("momentum_buf")
@@ -220,5 +179,4 @@ def test_rewritten_checkpoints(tmp_path, sound, count):
                 assert momentum is None or momentum.dtype == flow.float32
 
     run()
-    print(f"{sum(told.values())} rewritten checkpoints: {dict(sorted(told.items()))}")
-    assert sum(told.values()) == count
+    assert forger.seen.total() == count

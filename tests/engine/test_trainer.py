@@ -1,13 +1,15 @@
-"""The loop: the clock, what is recorded, and that it computes what a plain loop computes."""
+"""The loop: the clock, what is recorded, that it computes what a plain loop computes, and stops."""
 
 import json
 
 import numpy as np
 import oneflow as flow
 import pytest
-from oneflow.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
+from oneflow.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau
+from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from engine.process.signals import Interrupted, Interruption
 from engine.recorder import Recorder
 from engine.trainer import Trainer
 
@@ -15,13 +17,14 @@ CLASSES, PIXELS = 6, 12
 
 
 class Batches:
-    """A loader of fixed batches: `images` in all, `batch_size` at a time."""
+    """A loader of fixed batches: `images` in all, multiplied by a factor at some steps of a run."""
 
-    def __init__(self, images=10, batch_size=4, seed=0):
+    def __init__(self, images=10, batch_size=4, seed=0, factors=()):
         random = np.random.default_rng(seed)
         self.images = random.standard_normal((images, PIXELS)).astype("float32")
         self.labels = random.integers(0, CLASSES, images)
         self.batch_size = batch_size
+        self.factors = dict(factors)
 
     def __len__(self):
         return -(-len(self.images) // self.batch_size)
@@ -29,12 +32,14 @@ class Batches:
     def epoch(self, epoch=0, start_step=0):
         for step in range(start_step, len(self)):
             part = slice(step * self.batch_size, (step + 1) * self.batch_size)
-            yield flow.tensor(self.images[part]), flow.tensor(self.labels[part])
+            factor = self.factors.get(epoch * len(self) + step, 1.0)
+            yield flow.tensor(self.images[part]) * factor, flow.tensor(self.labels[part])
 
 
 def build_trainer(
     folder, scheduler=None, model=None, train=None, val=None, log_every=4, **settings
 ):
+    """Seven steps in epochs of three, evaluated after 3, 6 and 7; the rate halves at each step."""
     flow.manual_seed(0)
     model = model or flow.nn.Linear(PIXELS, CLASSES)
     optimizer = flow.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -63,23 +68,43 @@ def points(folder):
     }
 
 
-def test_update_k_uses_the_rate_logged_at_k(tmp_path):
-    """Momentum-free SGD moves a weight by exactly rate x gradient, which this compares."""
+def weights(trainer):
+    return {name: tensor.numpy().copy() for name, tensor in trainer.model.state_dict().items()}
+
+
+def check_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=str(name))
+
+
+def test_a_run_is_that_of_a_plain_loop_and_every_step_has_its_points(tmp_path):
     trainer = fit(build_trainer(tmp_path))
-    assert trainer.applied == [[0.1 * 0.5**step] for step in range(7)]
-    logged = points(tmp_path)["lr/group0"]
-    assert [step for step, _ in logged] == list(range(7))
-    assert [value for _, value in logged] == [float(np.float32(0.1 * 0.5**k)) for k in range(7)]
-
-
-def test_every_step_has_its_points(tmp_path):
-    fit(build_trainer(tmp_path, log_every=4))
+    flow.manual_seed(0)
+    model = flow.nn.Linear(PIXELS, CLASSES)
+    optimizer = flow.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    losses = []
+    for step, (images, labels) in enumerate([*Batches().epoch()] * 2 + [*Batches().epoch()][:1]):
+        optimizer.param_groups[0]["lr"] = 0.1 * 0.5**step
+        loss = flow.nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append((step, float(loss.numpy())))
+    np.testing.assert_array_equal(trainer.model.weight.numpy(), model.weight.numpy())
     curves = points(tmp_path)
-    for tag in ("train/loss", "train/top1", "lr/group0"):
-        assert [step for step, _ in curves[tag]] == list(range(7)), tag
-    # 3 steps per epoch: evaluations after 3 and 6 updates, and at the end
+    assert curves["train/loss"] == losses
+    assert trainer.applied == [[0.1 * 0.5**step] for step in range(7)]
+    assert curves["lr/group0"] == [(k, float(np.float32(0.1 * 0.5**k))) for k in range(7)]
+    assert [step for step, _ in curves["train/top1"]] == list(range(7))
     for tag in ("val/loss", "val/top1", "val/top5"):
         assert [step for step, _ in curves[tag]] == [3, 6, 7], tag
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["epoch"]) for line in lines] == [(3, 1), (6, 2), (7, 7 / 3)]
+    assert {"val/loss", "val/top1", "val/top5", "train/loss", "train/top1"} <= set(lines[0])
+    # 4 + 4 + 2 images in the three steps of the first epoch
+    mean = np.average([loss for _, loss in losses[:3]], weights=[4, 4, 2])
+    assert lines[0]["train/loss"] == pytest.approx(mean)
 
 
 @pytest.mark.parametrize("log_every", [1, 2, 100])
@@ -91,56 +116,71 @@ def test_how_often_values_are_fetched_changes_no_value(tmp_path, log_every):
         assert first[tag] == second[tag]
 
 
-def test_same_weights_as_a_plain_loop(tmp_path):
-    trainer = fit(build_trainer(tmp_path, log_every=2))
-    flow.manual_seed(0)
-    model = flow.nn.Linear(PIXELS, CLASSES)
-    optimizer = flow.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    losses, step = [], 0
-    while step < 7:
-        for images, labels in Batches().epoch():
-            if step == 7:
-                break
-            optimizer.param_groups[0]["lr"] = 0.1 * 0.5**step
-            loss = flow.nn.functional.cross_entropy(model(images), labels)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(float(loss.numpy()))
-            step += 1
-    np.testing.assert_array_equal(trainer.model.weight.numpy(), model.weight.numpy())
-    assert [value for _, value in points(tmp_path)["train/loss"]] == losses
-
-
 class Fixed(flow.nn.Module):
-    """Logits that are the images' first columns: hits can be counted by hand."""
+    """Logits that are the images' first columns, whatever is trained."""
 
     def __init__(self):
         super().__init__()
-        self.scale = flow.nn.Parameter(flow.ones(1))
+        self.zero = flow.nn.Parameter(flow.zeros(1))
 
     def forward(self, images):
-        return images[:, :CLASSES] * self.scale
+        return images[:, :CLASSES] + 0 * self.zero
 
 
-def test_accuracy_is_of_sums_not_of_batch_means(tmp_path):
-    """Ranks of the label among six logits: 1, 1, 1, 1 | 6: top-1 4 of 5, top-5 4 of 5.
+class Scripted(Batches):
+    """Five images of logits 6 5 4 3 2 1, and other labels at each evaluation."""
 
-    The mean of the two batches' means would be (100 + 0) / 2 = 50 percent.
-    """
-    loader = Batches(images=5, batch_size=4)
-    loader.images[:] = np.arange(CLASSES, 0, -1).repeat(2)[:PIXELS]  # 6 6 5 5 ...
-    loader.images[:, :CLASSES] = np.arange(CLASSES, 0, -1)  # 6 5 4 3 2 1: class 0 is first
-    loader.labels[:] = [0, 0, 0, 0, 5]
-    trainer = build_trainer(tmp_path, model=Fixed(), val=loader)
-    metrics = trainer.evaluate(loader)
-    assert metrics["top1"] == pytest.approx(80)
-    assert metrics["top5"] == pytest.approx(80)
+    def __init__(self, *labels):
+        super().__init__(images=5, batch_size=4)
+        self.images[:, :CLASSES] = np.arange(CLASSES, 0, -1)
+        self.script = iter(labels)
+
+    def epoch(self, epoch=0, start_step=0):
+        self.labels[:] = next(self.script)
+        return super().epoch(epoch, start_step)
+
+
+# The largest logit is that of class 0: top-1 is the share of zeros.
+ONE, THREE = [0, 1, 1, 1, 5], [0, 0, 0, 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("labels", "top1", "top5", "ranks"),
+    [
+        # The mean of the two batches' means would be 50 %.
+        ([0, 0, 0, 0, 5], 80, 80, [1, 1, 1, 1, 6]),
+        ([1, 2, 3, 4, 5], 0, 80, [2, 3, 4, 5, 6]),
+    ],
+)
+def test_figures_are_of_sums_not_of_batch_means(tmp_path, labels, top1, top5, ranks):
+    loader = Scripted(labels)
+    metrics = build_trainer(tmp_path, model=Fixed(), val=loader).evaluate(loader)
+    assert (metrics["top1"], metrics["top5"]) == (pytest.approx(top1), pytest.approx(top5))
     log_sum = np.log(np.exp(np.arange(1, 7)).sum())
-    assert metrics["loss"] == pytest.approx((4 * (log_sum - 6) + (log_sum - 1)) / 5, rel=1e-5)
-    loader.labels[:] = [1, 2, 3, 4, 5]  # ranks 2 3 4 5 6
-    metrics = trainer.evaluate(loader)
-    assert (metrics["top1"], metrics["top5"]) == (0, pytest.approx(80))
+    assert metrics["loss"] == pytest.approx(log_sum - 7 + np.mean(ranks), rel=1e-5)
+
+
+def test_best_is_the_first_of_equals_and_kept_apart(tmp_path):
+    trainer = fit(build_trainer(tmp_path, model=Fixed(), val=Scripted(ONE, THREE, THREE)))
+    assert (trainer.best["step"], trainer.last["step"]) == (6, 7)
+    state = {
+        name: json.loads((tmp_path / f"checkpoints/{name}/state.json").read_text())["step"]
+        for name in ("best", "last")
+    }
+    assert state == {"best": 6, "last": 7}
+
+
+@pytest.mark.parametrize(("mode", "metric"), [("min", "loss"), ("max", "top1")])
+def test_plateau_steps_once_per_evaluation(tmp_path, mode, metric):
+    """Flat metric, patience 0: the first call sets the best, each later one halves the rate."""
+
+    def plateau(optimizer):
+        return ReduceLROnPlateau(optimizer, mode=mode, factor=0.5, patience=0)
+
+    trainer = fit(build_trainer(tmp_path, plateau, Fixed(), val=Scripted(ONE, ONE, ONE)))
+    assert trainer.applied == [[0.1]] * 6 + [[0.05]]  # evaluations after 3, 6 and 7 updates
+    assert trainer.rates == [0.025]
+    assert trainer.plateau_metrics == dict.fromkeys((3, 6, 7), trainer.last[metric])
 
 
 def test_label_smoothing_is_for_training_only(tmp_path):
@@ -148,54 +188,18 @@ def test_label_smoothing_is_for_training_only(tmp_path):
     smooth = fit(build_trainer(tmp_path / "b", stop_step=1, label_smoothing=0.5))
     first, second = points(tmp_path / "a"), points(tmp_path / "b")
     assert first["train/loss"] != second["train/loss"]
-    loader = plain.loaders["val"]
     smooth.model.load_state_dict(plain.model.state_dict())
+    loader = plain.loaders["val"]
     assert plain.evaluate(loader) == smooth.evaluate(loader)
 
 
 def test_gradient_is_clipped_as_a_whole(tmp_path):
-    """With momentum-free rate 0.1 and norm 0.01 the first update moves the weights by 0.001."""
+    """With rate 0.1 and norm 0.01 the first update moves the weights by 0.001."""
     trainer = build_trainer(tmp_path, stop_step=1, clip_grad_norm=0.01)
-    before = [parameter.numpy().copy() for parameter in trainer.model.parameters()]
-    fit(trainer)
-    moved = [
-        parameter.numpy() - old
-        for parameter, old in zip(trainer.model.parameters(), before, strict=True)
-    ]
-    norm = np.sqrt(sum((difference.astype("float64") ** 2).sum() for difference in moved))
+    before = weights(trainer)
+    after = weights(fit(trainer))
+    norm = np.sqrt(sum(((after[name] - before[name]) ** 2).sum() for name in before))
     assert norm == pytest.approx(0.1 * 0.01, rel=1e-3)
-
-
-def test_best_is_the_first_of_equals_and_kept_apart(tmp_path, monkeypatch):
-    trainer = build_trainer(tmp_path, stop_step=9)
-    top1 = iter([10.0, 30.0, 30.0])
-    monkeypatch.setattr(
-        trainer, "evaluate", lambda loader: {"loss": 1.0, "top1": next(top1), "top5": 50.0}
-    )
-    fit(trainer)
-    assert (trainer.best["step"], trainer.last["step"]) == (6, 9)
-    state = {
-        name: json.loads((tmp_path / f"checkpoints/{name}/state.json").read_text())["step"]
-        for name in ("best", "last")
-    }
-    assert state == {"best": 6, "last": 9}
-
-
-@pytest.mark.parametrize(("mode", "metric"), [("min", "loss"), ("max", "top1")])
-def test_plateau_steps_once_per_evaluation(tmp_path, monkeypatch, mode, metric):
-    """Flat metric, patience 0: the first call sets the best, each later one halves the rate."""
-    trainer = build_trainer(
-        tmp_path,
-        lambda optimizer: ReduceLROnPlateau(optimizer, mode=mode, factor=0.5, patience=0),
-        stop_step=7,
-    )
-    flat = {"loss": 2.0, "top1": 20.0, "top5": 50.0}
-    monkeypatch.setattr(trainer, "evaluate", lambda loader: flat)
-    fit(trainer)
-    # evaluations after 3, 6 and 7 updates
-    assert trainer.applied == [[0.1]] * 6 + [[0.05]]
-    assert trainer.rates == [0.025]
-    assert trainer.plateau_metrics == dict.fromkeys((3, 6, 7), flat[metric])
 
 
 def test_no_validation_split(tmp_path):
@@ -203,17 +207,6 @@ def test_no_validation_split(tmp_path):
     assert (trainer.last, trainer.best) == ({}, {})
     assert "val/loss" not in points(tmp_path)
     assert (tmp_path / "checkpoints/last/state.json").exists()
-
-
-def test_metrics_file_has_one_line_per_evaluation(tmp_path):
-    fit(build_trainer(tmp_path))
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [3, 6, 7]
-    assert lines[0]["epoch"] == 1.0
-    assert {"val/loss", "val/top1", "val/top5", "train/loss", "train/top1"} <= set(lines[0])
-    curve = [value for _, value in points(tmp_path)["train/loss"]]
-    # 4 + 4 + 2 images in the three steps of the first epoch
-    assert lines[0]["train/loss"] == pytest.approx(np.average(curve[:3], weights=[4, 4, 2]))
 
 
 def test_dropout_masks_are_a_function_of_seed_and_step(tmp_path):
@@ -226,3 +219,80 @@ def test_dropout_masks_are_a_function_of_seed_and_step(tmp_path):
     first = curve("a", seed=1)
     assert curve("b", seed=1) == first
     assert curve("c", seed=2) != first
+
+
+class Steep(flow.nn.Module):
+    """A finite loss with a gradient that is not: d sqrt(w) / dw at w = 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = flow.nn.Linear(PIXELS, CLASSES)
+        self.zero = flow.nn.Parameter(flow.zeros(1))
+
+    def forward(self, images):
+        return self.linear(images) + flow.sqrt(self.zero)
+
+
+def jump(factor):
+    """A schedule that multiplies the rate by a factor at step 2 alone."""
+    return lambda optimizer: LambdaLR(optimizer, lambda step: factor if step == 2 else 1)
+
+
+PLANTED = {
+    "batch": lambda: {"train": Batches(factors={4: float("inf")})},
+    "gradient": lambda: {"model": Steep()},
+    "update": lambda: {"scheduler": jump(1e40)},
+    "huge": lambda: {"scheduler": jump(1e39)},  # finite weights, whose next logits are not
+}
+
+
+@pytest.mark.parametrize(
+    ("planted", "log_every", "checkpoint_every", "settings", "message", "saved"),
+    [
+        ("batch", 20, 2, {}, "loss of step 4 is nan at learning rate 0.00625: try a lower", 4),
+        ("batch", 3, 2, {}, "loss of step 4 is nan", 4),
+        ("batch", 1, 2, {}, "loss of step 4 is nan", 4),
+        ("gradient", 1, 100, {}, "loss of step 1 is nan at learning rate 0.05:", None),
+        ("gradient", 20, 1, {}, "weights are not finite after step 0 at learning rate 0.1:", None),
+        ("gradient", 20, 1, {"clip_grad_norm": 1.0}, "weights are not finite after step 0", None),
+        ("update", 20, 1, {}, r"weights are not finite after step 2 at learning rate 1e\+39:", 2),
+        ("update", 20, 2, {"eval_every": 3}, "weights are not finite after step 2", 2),
+        ("huge", 20, 2, {}, "loss of step 3 is (nan|inf) at learning rate 0.1:", 2),
+    ],
+)
+def test_what_is_not_finite_stops_the_run_and_the_last_checkpoint_is_sound(
+    tmp_path, planted, log_every, checkpoint_every, settings, message, saved
+):
+    settings = {"stop_step": 9, "eval_every": 100, "log_every": log_every} | settings
+    settings["checkpoint_every"] = checkpoint_every
+    with pytest.raises(FloatingPointError, match=message):
+        fit(build_trainer(tmp_path, **PLANTED[planted](), **settings))
+    last, curves = tmp_path / "checkpoints/last", points(tmp_path)
+    assert "val/loss" not in curves
+    assert last.exists() == (saved is not None)
+    if saved is not None:
+        assert json.loads((last / "state.json").read_text())["step"] == saved
+        scheduler = PLANTED[planted]().get("scheduler")
+        whole = fit(build_trainer(tmp_path / "b", scheduler, **settings | {"stop_step": saved}))
+        check_same(load_file(last / "model.safetensors"), weights(whole))
+    if planted == "batch":  # nothing is shown after the step that is named
+        assert [step for step, _ in curves["train/loss"]] == [0, 1, 2, 3, 4]
+
+
+class Late(Interruption):
+    """A signal that is noticed at the third poll."""
+
+    polls = 0
+
+    def poll(self):
+        self.polls += 1
+        if self.polls == 3:
+            raise Interrupted(15)
+
+
+def test_after_a_signal_nothing_is_saved_that_is_not_finite(tmp_path):
+    train = Batches(factors={1: float("inf")})
+    settings = {"stop_step": 9, "eval_every": 100, "checkpoint_every": 100, "log_every": 20}
+    with pytest.raises(FloatingPointError, match="loss of step 1 is nan"):
+        fit(build_trainer(tmp_path, train=train, interruption=Late(), **settings))
+    assert not (tmp_path / "checkpoints").exists()

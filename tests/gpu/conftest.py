@@ -2,8 +2,8 @@
 
     make test-gpu
 
-This project's own machines have none that OneFlow 0.9.0 has kernels for. Whoever has one is asked
-to paste the table into an issue, with what failed.
+These tests have never run: no machine of this project had a GPU that OneFlow 0.9.0 has kernels for.
+Whoever has one is asked to paste the table into an issue, with what failed.
 """
 
 import subprocess
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.process.runtime import cuda_problem
+from engine.process.machine import cuda_problem
 
 HERE = Path(__file__).parent
-FACTS: dict[str, str] = {}  # what the tests have measured
+FACTS: dict[str, str] = {}  # measured by the tests
 OUTCOMES: dict[str, int] = {}
 
 
@@ -27,18 +27,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
-def device() -> str:
-    return "cuda"
-
-
-@pytest.fixture
-def tell():
-    """A function that puts a line into the table: tell("memory of a job", "1.2 GiB")."""
+def report():
+    """A function that puts a line into the table: report("memory of a job", "1.2 GiB")."""
     return FACTS.__setitem__
 
 
 def ask_driver(fields: str, what: str = "gpu") -> list[str]:
-    """The lines of nvidia-smi's answer; none where it cannot be asked."""
+    """Return the lines of nvidia-smi's answer; none where it cannot be asked."""
     command = ["nvidia-smi", f"--query-{what}={fields}", "--format=csv,noheader"]
     try:
         return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
@@ -52,7 +47,7 @@ def pytest_runtest_logreport(report):
 
 
 def pytest_terminal_summary(terminalreporter):
-    if not OUTCOMES:  # all were skipped: the reason is told already
+    if not OUTCOMES:  # all were skipped: the reason is shown already
         return
     rows = {
         "GPU": "; ".join(ask_driver("name,compute_cap,memory.total")) or "nvidia-smi is missing",

@@ -14,11 +14,10 @@ from engine.trainer import Trainer
 from tests.conftest import ROOT, TINY, Run
 
 SCHEDULERS = sorted(path.stem for path in (ROOT / "conf/scheduler").glob("*.yaml"))
-# One of each kind: closed form, chained, nested, with a function, with a memory, of our own.
-FEW = ("cosine_annealing", "lambda", "multiplicative", "one_cycle", "reduce_on_plateau", "warmup")
+FEW = ("cosine_annealing", "warmup", "reduce_on_plateau")  # pure, nested, driven by a metric
 SHORT = (*TINY, "dataset.train_size=80", "batch_size=8", "epochs=4")  # 40 steps
 HARD = (  # what could go wrong: two groups, a plateau that drops, evaluations inside an epoch
-    "optimizer.decay_norm_and_bias=false",
+    "trainer.decay_norm_and_bias=false",
     "trainer.eval_every=4",
     "trainer.log_every=3",
     "trainer.checkpoint_every=3",

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tests.conftest import ROOT
 
@@ -15,31 +14,12 @@ from tests.conftest import ROOT
 BESIDE = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """What the ranks and their launcher left, when all of them have ended."""
 
     code: int
     out: str
     error: str
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-@contextlib.contextmanager
-def group(command: list[str], **settings) -> Iterator[subprocess.Popen]:
-    """A process with a group of its own, of which nothing is left afterwards."""
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, text=True, **settings)
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def launch(*command: str, size: int = 2, leads: bool = True) -> Ended:
@@ -50,11 +30,21 @@ def launch(*command: str, size: int = 2, leads: bool = True) -> Ended:
         size: how many ranks.
         leads: whether the launcher leads the group of its processes.
     """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     launcher = ["-m", "oneflow.distributed.launch", "--nproc_per_node", str(size)]
-    words = [sys.executable, *launcher, "--master_port", str(free_port()), *command]
+    words = [sys.executable, *launcher, "--master_port", port, *command]
     if not leads:
         words = [sys.executable, "-c", BESIDE, *words]
     pipe = subprocess.PIPE
-    with group(words, stdout=pipe, stderr=pipe) as process:
+    process = subprocess.Popen(
+        words, cwd=ROOT, start_new_session=True, text=True, stdout=pipe, stderr=pipe
+    )
+    try:
         out, error = process.communicate(timeout=300)  # they end when the last rank does
         return Ended(process.returncode, out, error)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -2,7 +2,11 @@
 
 import struct
 
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+COUNTS = [pytest.param(100, id="sample"), pytest.param(1000, id="full", marks=pytest.mark.full)]
 
 HOSTILE = [
     b"",
@@ -60,3 +64,15 @@ def mutate(content: bytes, changes: list) -> bytes:
         elif kind == "repeat":
             content = head + tail[:value] + tail
     return content
+
+
+def fuzzing(count):
+    """Return the settings of a test that makes the same `count` examples at every run."""
+    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    return settings(
+        max_examples=count,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=quiet,
+    )

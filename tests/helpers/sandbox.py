@@ -9,31 +9,15 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 10  # for one file; a sound one takes milliseconds
-
-_FORBIDDEN = (
-    "subprocess.",
-    "os.system",
-    "os.exec",
-    "os.posix_spawn",
-    "os.fork",
-    "os.kill",
-    "pty.",
-    "socket.",
-    "ctypes.dlopen",
-    "pickle.find_class",
+STANDARD = set(sys.stdlib_module_names) - {"this", "antigravity"}
+# Beginnings of the names of audit events.
+FORBIDDEN = (
+    *("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.kill", "pty."),
+    *("socket.", "ctypes.dlopen", "pickle.find_class"),
 )
-_CHANGES = (
-    "os.remove",
-    "os.rename",
-    "os.mkdir",
-    "os.rmdir",
-    "os.symlink",
-    "os.link",
-    "os.truncate",
-    "os.chmod",
-    "os.chown",
-    "os.utime",
-    "shutil.",
+CHANGES = (
+    *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.truncate"),
+    *("os.chmod", "os.chown", "os.utime", "shutil."),
 )
 
 
@@ -45,8 +29,8 @@ class Escape(BaseException):
     """A reader did what it may not."""
 
 
-class _Watch:
-    """An audit hook cannot be taken off again, so there is one, and it is told when to look."""
+class Watch:
+    """An audit hook, which can never be removed again: there is one, active for one folder."""
 
     def __init__(self) -> None:
         self.folder: Path | None = None
@@ -55,29 +39,27 @@ class _Watch:
 
     def look(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.folder is not None and self.is_escape(event, arguments):
-            shown = f"{event}{arguments!r:.200}"
-            self.escapes.append(shown)
-            raise Escape(shown)
+            self.escapes.append(f"{event}{arguments!r:.200}")
+            raise Escape(self.escapes[-1])
 
     def is_escape(self, event: str, arguments: tuple[Any, ...]) -> bool:
         if event == "import":
             return arguments[0].split(".")[0] not in STANDARD and arguments[0] not in sys.modules
         if event == "open":
-            path, _mode, flags = arguments
-            writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
-            return writes and isinstance(path, str | bytes) and self.is_outside(path)
-        if event.startswith(_CHANGES):
-            return any(isinstance(p, str | bytes) and self.is_outside(p) for p in arguments[:2])
-        return event.startswith(_FORBIDDEN)
+            path, _, flags = arguments
+            return bool(flags & (os.O_WRONLY | os.O_RDWR)) and self.is_outside(path)
+        if event.startswith(CHANGES):
+            return any(map(self.is_outside, arguments[:2]))
+        return event.startswith(FORBIDDEN)
 
-    def is_outside(self, path: str | bytes) -> bool:
+    def is_outside(self, path: Any) -> bool:
+        if not isinstance(path, str | bytes):
+            return False
         assert self.folder is not None
-        text = path.decode() if isinstance(path, bytes) else path
-        return not Path(text).absolute().resolve().is_relative_to(self.folder)
+        return not Path(os.fsdecode(path)).absolute().resolve().is_relative_to(self.folder)
 
 
-STANDARD = set(sys.stdlib_module_names) - {"this", "antigravity"}
-_watch = _Watch()
+_watch = Watch()
 
 
 @contextmanager
@@ -96,12 +78,11 @@ def watched(folder: Path) -> Iterator[None]:
         _watch.folder = None
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        escapes, _watch.escapes = _watch.escapes, []
-    assert not escapes, escapes  # also where the reader swallowed the error
+    assert not _watch.escapes, _watch.escapes  # also where the reader swallowed the error
 
 
 def outcome(folder: Path, read: Callable[[], Any]) -> Any:
-    """What `read` returns, or None where it gives our error: a ValueError or OSError, one sentence.
+    """Return what `read` returns, or None where it raises our error: a sentence in one line.
 
     Anything else that it raises, or that it does outside `folder`, fails the test.
     """

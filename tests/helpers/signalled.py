@@ -15,59 +15,50 @@ from runs.command_line import run_command
 from train import train
 
 
-def at_loading(send: Callable[[], None]) -> None:
-    """Send it when the data set is built."""
-    import data  # after engine, which prepares the process
+def before(owner: Any, name: str, act: Callable[..., None]) -> None:
+    """Call `act` with the same arguments before a function is called."""
+    function = getattr(owner, name)
 
-    build_dataset = data.build_dataset
+    def both(*arguments: Any) -> Any:
+        act(*arguments)
+        return function(*arguments)
 
-    def build(node: Any) -> Any:
-        send()
-        return build_dataset(node)
-
-    data.build_dataset = build
+    setattr(owner, name, both)
 
 
-def at_evaluation(send: Callable[[], None]) -> None:
-    """Send it when an evaluation asks for its second batch."""
-    evaluate = Trainer.evaluate
+def at_step(step: int, act: Callable[[], None]) -> None:
+    """Act when so many updates are made."""
+    before(Trainer, "finish_step", lambda trainer: act() if trainer.step == step else None)
 
-    def interrupted(trainer: Trainer, loader: Any) -> dict[str, float]:
+
+def at_evaluation(act: Callable[[], None]) -> None:
+    """Act when an evaluation asks for its second batch."""
+
+    def interrupt(trainer: Trainer, loader: Any) -> None:
         epoch = loader.epoch
 
         def batches() -> Any:
             for number, batch in enumerate(epoch()):
                 if number == 1:
-                    send()
+                    act()
                 yield batch
 
         loader.epoch = batches
-        return evaluate(trainer, loader)
 
-    Trainer.evaluate = interrupted  # type: ignore[method-assign]
-
-
-def at_step(step: int, send: Callable[[], None]) -> None:
-    """Send it when so many updates are made."""
-    finish_step = Trainer.finish_step
-
-    def finish(trainer: Trainer) -> None:
-        if trainer.step == step:
-            send()
-        finish_step(trainer)
-
-    Trainer.finish_step = finish  # type: ignore[method-assign]
+    before(Trainer, "evaluate", interrupt)
 
 
 if __name__ == "__main__":
-    moment, name = sys.argv.pop(1), sys.argv.pop(1)
+    moment, number = sys.argv.pop(1), signal.Signals[sys.argv.pop(1)]
 
-    def send() -> None:
+    def send(*_: Any) -> None:
         """Send the signal to this process."""
-        os.kill(os.getpid(), signal.Signals[name])
+        os.kill(os.getpid(), number)
 
     if moment == "loading":
-        at_loading(send)
+        import data  # after engine, which prepares the process
+
+        before(data, "build_dataset", send)
     elif moment == "evaluation":
         at_evaluation(send)
     else:

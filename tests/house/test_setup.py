@@ -1,80 +1,28 @@
-"""The set-up: the Makefile's commands, with stand-ins for uv and Python, and the lock."""
+"""The Makefile's commands, with stand-ins for uv and Python."""
 
 import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from scripts.check_lock import find_lock_problems
-
 ROOT = Path(__file__).resolve().parents[2]
-PYPROJECT = (ROOT / "pyproject.toml").read_text()
-LOCK = (ROOT / "requirements.txt").read_text()
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 
-# --- the lock ---------------------------------------------------------------------------------
-
-
-def test_lock_is_fresh():
-    assert find_lock_problems(PYPROJECT, LOCK) == []
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "sentence"),
-    [
-        ('"tqdm",', '"tqdm", "colorama>=0.4",', "requirements.txt lacks colorama>=0.4."),
-        ("dev = [", 'ui = ["Colorama"]\ndev = [', "requirements.txt lacks Colorama."),
-        ('"tqdm",', "", "has tqdm, which pyproject.toml no longer names."),
-        ('"protobuf>=3.20.3,<4"', '"protobuf>=4"', "where pyproject.toml asks for protobuf>=4."),
-    ],
-)
-def test_changed_pyproject_is_noticed(old, new, sentence):
-    assert old in PYPROJECT
-    [problem] = find_lock_problems(PYPROJECT.replace(old, new, 1), LOCK)
-    assert problem.endswith(sentence)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "replacement", "sentence"),
-    [
-        (r"\A", "--index-url https://example.com/simple\n", "is no package."),
-        (r"^tqdm==\S+", "tqdm @ https://example.com/tqdm.whl", "is not pinned with ==."),
-        (r"^tqdm==", "tqdm>=", "is not pinned with ==."),
-        (r"(?m)^(tqdm==\S+) \\\n( +--hash\S+( \\)?\n)+", r"\1\n", "without just sha256 hashes."),
-    ],
-)
-def test_spoilt_lock_is_noticed(pattern, replacement, sentence):
-    spoilt, count = re.subn(pattern, replacement, LOCK, count=1, flags=re.MULTILINE)
-    assert count == 1
-    [problem] = find_lock_problems(PYPROJECT, spoilt)
-    assert problem.endswith(sentence)
-
-
-def test_check_lock_fails_in_a_folder_with_an_old_lock(tmp_path):
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace('"tqdm",', '"tqdm", "colorama",'))
-    (tmp_path / "requirements.txt").write_text(LOCK)
-    command = [sys.executable, "-m", "scripts.check_lock"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "requirements.txt lacks colorama.\n")
-
-
 # --- the Makefile -----------------------------------------------------------------------------
 
-# Stand-in for uv: writes down what it was asked; `venv` makes a python that prints its arguments;
-# `pip sync` fails where a file called `offline` lies, and tells of a mark that says "finished".
+# Stand-in for uv: logs its arguments. `venv` makes a python that prints its arguments; `pip sync`
+# fails if there is a file `offline`, and logs a .ready that was made too early.
 FAKE_UV = """#!/bin/sh
 echo "$1 $2" >> log
 case "$1" in
   venv) mkdir -p .venv/bin
         printf '#!/bin/sh\\nfor word in "$@"; do echo "<$word>"; done\\n' > .venv/bin/python
         chmod +x .venv/bin/python ;;
-  pip) test ! -e .venv/.ready || echo "marked as finished too early" >> log
+  pip) test ! -e .venv/.ready || echo "ready too early" >> log
        test ! -e offline ;;
 esac
 """
@@ -95,11 +43,11 @@ def house(tmp_path):
 
 
 def make(folder, *words):
-    """Run make; return the exit code, its output and what uv was asked since the last call."""
+    """Run make; return the exit code, its output and the calls of uv."""
     (folder / "log").write_text("")
-    # What `make test ARGS=...` around this test was told must not reach the inner make.
-    told = {"ARGS", "LOGDIR", "PYTHON", "PY310", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}
-    env = {name: value for name, value in os.environ.items() if name not in told}
+    # What is set by a `make test ARGS=...` around this test must not reach the inner make.
+    outer = {"ARGS", "LOGDIR", "PYTHON", "PY310", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}
+    env = {name: value for name, value in os.environ.items() if name not in outer}
     done = subprocess.run(["make", *words], cwd=folder, env=env, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr, (folder / "log").read_text().split("\n")[:-1]
 
@@ -140,8 +88,11 @@ def test_unfinished_environment_is_made_anew(house):
             ["train.py", "scheduler=step", "epochs=3"],
         ),
         (["train", "ARGS='a=${seed}'"], ["train.py", "a=${seed}"]),
-        (["test"], ["-m", "pytest", "-q"]),
-        (["test", 'ARGS=-k "a or b"'], ["-m", "pytest", "-q", "-k", "a or b"]),
+        (["test"], ["-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile"]),
+        (
+            ["test", 'ARGS=-k "a or b"'],
+            ["-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "-k", "a or b"],
+        ),
     ],
 )
 def test_arguments_reach_python(house, words, arguments):
@@ -169,7 +120,7 @@ def test_lint_names_all_that_failed(house):
         (house / ".venv" / "bin" / name).chmod(0o755)
     code, output, _ = make(house, "lint")
     assert code != 0
-    assert "lint failed: ruff check, ruff format (make format mends it)\n" in output
+    assert "lint failed: ruff check, ruff format (run make format)\n" in output
 
 
 @needs_make

@@ -16,6 +16,7 @@ from tests.helpers.continuing import (
     check_equal,
     evidence,
     finish,
+    read_summary,
     start,
     wait_for,
 )
@@ -55,7 +56,7 @@ def test_a_full_disk_while_saving(small_disk, train_here):
     assert [path.name for path in disk.glob("run/checkpoints/step*")] == ["step_00000005"]
     assert not list(disk.glob("run/checkpoints/unfinished*"))
     remount(disk, "size=40000000")
-    assert finish(start(f"resume={disk}/run", cwd=disk.parent))[0] == 0
+    train_here(f"resume={disk}/run", folder=f"{disk}/run")
     check_equal(evidence(train_here(*settings, folder="whole")), evidence(disk / "run"))
 
 
@@ -83,7 +84,7 @@ def test_a_full_disk_while_logging(small_disk, train_here):
     assert error.count("\n") == 1
     (disk / "filler").unlink(missing_ok=True)
     remount(disk, "size=40000000")
-    assert finish(start(f"resume={disk}/run", cwd=disk.parent))[0] == 0
+    train_here(f"resume={disk}/run", folder=f"{disk}/run")
     whole = train_here(*settings, "trainer.keep_last=1", folder="whole")
     check_equal(evidence(whole), evidence(disk / "run"))
 
@@ -96,4 +97,4 @@ def test_a_read_only_folder(small_disk, train_here, stopped):
     assert code == 1 and error.startswith("error: ") and error.count("\n") == 1
     assert "Read-only file system" in error and f"{disk}/run" in error
     remount(disk, "rw")
-    assert finish(start(f"resume={disk}/run", cwd=disk.parent))[0] == 0
+    assert read_summary(train_here(f"resume={disk}/run", folder=f"{disk}/run"))["steps"] == 40

@@ -10,8 +10,7 @@ import socket
 import numpy as np
 import pytest
 
-from engine.process import ranks
-from engine.process import runtime as rendezvous
+from engine.process import ranks, runtime
 from runs import ranks as launched
 from tests.helpers.continuing import check_equal, evidence, read_summary
 from tests.helpers.launching import launch
@@ -20,48 +19,36 @@ from tests.helpers.several import gradients, masks
 ALLOW = "allow_targets=[tests.helpers.nets]"
 # 22 steps in 2 epochs; the last batch of an epoch has one image, and so has that of an evaluation
 RUN = (
-    "dataset=synthetic",
-    "dataset.train_size=81",
-    "dataset.val_size=51",
-    "dataset.test_size=49",
-    "model._target_=tests.helpers.nets.without_norms",
-    "model.num_classes=100",
-    ALLOW,
-    "scheduler=cosine_annealing",
-    "optimizer.decay_norm_and_bias=false",
-    "epochs=2",
-    "batch_size=8",
-    "device=cpu",
-    "trainer.eval_every=4",
-    "trainer.log_every=3",
-    "trainer.checkpoint_every=3",
-    "trainer.clip_grad_norm=1",
+    *("dataset=synthetic", "dataset.train_size=81", "dataset.val_size=51", "dataset.test_size=49"),
+    *("model._target_=tests.helpers.nets.without_norms", "model.num_classes=100", ALLOW),
+    *("scheduler=cosine_annealing", "trainer.decay_norm_and_bias=false", "epochs=2"),
+    *("batch_size=8", "device=cpu", "trainer.eval_every=4", "trainer.log_every=3"),
+    *("trainer.checkpoint_every=3", "trainer.clip_grad_norm=1"),
 )
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """A run of two ranks that nothing stopped, and what they said."""
+    """A run of two ranks that nothing stopped, and what they printed."""
     folder = tmp_path_factory.mktemp("two") / "run"
     return folder, launch("train.py", *RUN, f"hydra.run.dir={folder}")
 
 
 def close(first, second):
-    """Whether two series of tags and values, or of lines, agree but for rounding."""
+    """Check that two series of tags and values, or two lines, agree but for rounding."""
     assert first.keys() == second.keys()
     for key in first:
         assert np.allclose(first[key], second[key], rtol=1e-5, atol=1e-6), key
 
 
 def check_close(first, second):
-    """Everything that two runs left agrees, the real numbers but for rounding."""
+    """Check that everything that two runs left agrees, the real numbers but for rounding."""
     assert first["tensors"].keys() == second["tensors"].keys()
     for name, (dtype, shape, content) in first["tensors"].items():
         other = np.frombuffer(second["tensors"][name][2], dtype)
         assert np.abs(np.frombuffer(content, dtype) - other).max() < 1e-6, name
         assert second["tensors"][name][1] == shape
     close(first["curves"], second["curves"])
-    assert len(first["lines"]) == len(second["lines"])
     for line, other in zip(first["lines"], second["lines"], strict=True):
         close(line, other)
     assert (first["best"], first["speed"]) == (second["best"], second["speed"])
@@ -81,7 +68,7 @@ def test_two_ranks_train_what_one_process_trains(two, train_here):
         assert text.count("epoch   2.00  step     22") == 2  # validation and test
 
 
-def test_whatever_ends_a_run_it_goes_on_as_if_nothing_had(two, tmp_path, train_here):
+def test_whatever_ends_a_run_it_continues_as_if_nothing_had(two, tmp_path, train_here):
     """Rank 1 is killed, then the launcher is asked to stop, which leads no group of processes."""
     folder = tmp_path / "run"
     resume = (f"resume={folder}", ALLOW)
@@ -89,6 +76,7 @@ def test_whatever_ends_a_run_it_goes_on_as_if_nothing_had(two, tmp_path, train_h
         "-m", "tests.helpers.ranked", "1", "5", "SIGKILL", *RUN, f"hydra.run.dir={folder}"
     )
     assert killed.code != 0
+    assert "error: another process of this run has ended" in killed.error
     last = json.loads((folder / "checkpoints/last/state.json").read_text())
     assert last["step"] == 4
     again = shutil.copytree(folder, tmp_path / "again", symlinks=True)
@@ -105,36 +93,23 @@ def test_whatever_ends_a_run_it_goes_on_as_if_nothing_had(two, tmp_path, train_h
     check_close(evidence(two[0]), evidence(train_here(f"resume={again}", ALLOW, folder=again)))
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_gets_sigterm_stops_all_after_the_same_step(two, tmp_path, rank):
-    folder = tmp_path / "run"
-    words = ("-m", "tests.helpers.ranked", str(rank), "5", "SIGTERM", *RUN)
-    assert launch(*words, f"hydra.run.dir={folder}").code != 0
-    summary = read_summary(folder)
-    assert (summary["status"], summary["steps"]) == ("interrupted", 5)
-    assert launch("train.py", f"resume={folder}", ALLOW).code == 0
-    check_equal(evidence(two[0]), evidence(folder))
-
-
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.full), 1])
-def test_a_rank_that_fails_says_so_and_ends_all(tmp_path, rank):
-    words = ("-m", "tests.helpers.ranked", str(rank), "5", "fail", *RUN)
+def test_a_rank_that_fails_prints_why_and_ends_all(tmp_path):
+    words = ("-m", "tests.helpers.ranked", "1", "5", "fail", *RUN)
     ended = launch(*words, f"hydra.run.dir={tmp_path / 'run'}")
     assert ended.code == 1
     assert ended.error.count("RuntimeError: the deed") == 1
-    assert ("rank 1: Traceback (most recent call last):" in ended.error) == (rank == 1)
+    assert "rank 1: Traceback (most recent call last):" in ended.error
 
 
-def test_a_mistake_is_told_once(tmp_path):
+def test_a_mistake_is_printed_once(tmp_path):
     ended = launch("train.py", *RUN, "optimizer.lr=-1", f"hydra.run.dir={tmp_path / 'run'}")
     assert ended.code == 1
     assert ended.error.count("error: optimizer.lr=-1: expected a number above 0.") == 1
     assert "rank 1" not in ended.error
 
 
-def test_what_two_ranks_do(tmp_path):
-    """Parts of every size, `set_to_none`, masks, and a net with norms on one rank alone."""
+def test_what_two_ranks_exchange(tmp_path):
+    """Parts of every size, `set_to_none`, masks, statistics of norms, devices and signals."""
     ended = launch("-m", "tests.helpers.several", str(tmp_path))
     assert ended.code == 0, ended.error
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
@@ -146,40 +121,13 @@ def test_what_two_ranks_do(tmp_path):
         assert np.allclose(first[name]["gradient"], whole["gradient"], rtol=0, atol=1e-7), name
         assert first[name]["loss"] == pytest.approx(whole["loss"], rel=1e-6)
         assert first[name]["hits"] == whole["hits"] == arguments[0]
-    for name, sound, moved in (("stops", [True] * 3, [1, 0, 0]), ("skips", [1, 0, 1], [1, 0, 1])):
-        assert first[name] == second[name], name
-        assert (first[name]["sound"], first[name]["moved"]) == (sound, moved)
-        assert np.isfinite(first[name]["weights"][0]).all()
     assert first["masks"] == masks(3, 4) != second["masks"]
-    assert first["alone"][0] > 0 == second["alone"][0]
-    assert first["alone"][1] == second["alone"][1] == first["alone"][0]
+    assert first["statistics"][0] > 0 == second["statistics"][0]
+    assert first["statistics"][1] == second["statistics"][1] == first["statistics"][0]
     assert first["add"] == second["add"] == [2, 1]
-    assert first["tell"] == second["tell"] == {"from": 0}
-
-
-@pytest.mark.parametrize(
-    ("said", "heard", "codes"), [((2, ranks.LEAVE), [2], []), ((0,), [0], [1])]
-)
-def test_who_leaves_without_a_word_takes_the_others_along(monkeypatch, capsys, said, heard, codes):
-    found = []
-    monkeypatch.setattr("engine.process.ranks.os._exit", found.append)
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        peer = ranks.Peer(ours)
-        theirs.sendall(bytes(said))
-        theirs.close()
-        peer.thread.join(timeout=10)
-    assert found == codes
-    assert [peer.heard.get() for _ in range(peer.heard.qsize())] == heard
-    told = capsys.readouterr().err
-    assert ("error: another process of this run has ended" in told) == bool(codes)
-
-
-def test_ranks_train_all_on_gpus_or_none(monkeypatch):
-    monkeypatch.setattr(ranks, "agree", lambda number: 1)
-    ranks.check_device("cuda:0")
-    with pytest.raises(ValueError, match="here is no GPU, and other processes have one"):
-        ranks.check_device("cpu")
+    assert first["broadcast"] == second["broadcast"] == {"from": 0}
+    assert first["refusal"] is None and "device=auto: expected device=cpu" in second["refusal"]
+    assert first["stop"] == second["stop"] == [7, 143]
 
 
 @pytest.mark.parametrize(
@@ -193,13 +141,8 @@ def test_ranks_train_all_on_gpus_or_none(monkeypatch):
         (10, 4, [(0, 3), (3, 5), (5, 8), (8, 10)]),
     ],
 )
-def test_parts_of_a_batch(monkeypatch, count, size, expected):
+def test_parts_of_a_batch(count, size, expected):
     assert [ranks.bounds(count, rank, size) for rank in range(size)] == expected
-    monkeypatch.setattr(ranks, "SIZE", size)
-    for rank, (start, stop) in enumerate(expected):
-        monkeypatch.setattr(ranks, "RANK", rank)
-        assert ranks.share(count) == (stop - start) / count
-        assert ranks.part(count) == (slice(start, stop) if start < stop else slice(0, 1))
 
 
 @pytest.fixture
@@ -209,30 +152,27 @@ def rank_1(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "trains", "sentence"),
+    ("arguments", "trains", "error", "sentence"),
     [
-        (["-m", "seed=0,1"], True, "-m makes a sweep, whose jobs are one process each: leave out"),
-        (["seed=0"], False, "this program is one process: start it without the launcher"),
+        (["-m", "seed=0,1"], True, ValueError, "-m makes a sweep, whose jobs are one process each"),
+        (["seed=0"], False, ValueError, "this program is one process: start it without the launch"),
+        (["--help"], True, SystemExit, "^0$"),  # rank 0 prints it alone
+        (["--cfg=job"], True, SystemExit, "^0$"),
+        (["--cfg", "job"], True, SystemExit, "^0$"),
     ],
 )
-def test_what_only_one_process_does(rank_1, arguments, trains, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        launched.follow(arguments, trains)
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--cfg=job"], ["--cfg", "job"]])
-def test_what_rank_0_prints_alone(rank_1, arguments):
-    with pytest.raises(SystemExit) as ended:
-        launched.follow(arguments, trains=True)
-    assert ended.value.code == 0
+def test_what_only_one_process_does(rank_1, arguments, trains, error, sentence):
+    with pytest.raises(error, match=sentence):
+        launched.rank_arguments(arguments, trains)
 
 
 def test_rank_0_takes_no_port_that_is_in_use(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        for name, value in zip(rendezvous.TOLD, ("127.0.0.1", port, 2, 0, 0), strict=True):
+        values = ("127.0.0.1", port, 2, 0, 0)
+        for name, value in zip(runtime.LAUNCHER_VARIABLES, values, strict=True):
             monkeypatch.setenv(name, str(value))
         with pytest.raises(SystemExit, match=f"port {port} of 127.0.0.1 is in use"):
-            rendezvous.prepare_rank()
-    with pytest.raises(SystemExit, match=f"rank 0 did not come to port {port} of 127.0.0.1"):
-        rendezvous.wait_for(("127.0.0.1", port), patience=0)
+            runtime.prepare_rank()
+    with pytest.raises(SystemExit, match=f"rank 0 did not open port {port} of 127.0.0.1"):
+        runtime.wait_for(("127.0.0.1", port), patience=0)

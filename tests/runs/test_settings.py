@@ -3,8 +3,12 @@
 import copy
 
 import pytest
+from omegaconf import OmegaConf
 
-from runs.settings import check_settings
+from common.checks import show
+from runs.build import base_lrs, last_step
+from runs.settings import check_settings, trainer_durations
+from schedulers import Horizon
 
 GOOD = {
     "seed": 0,
@@ -16,80 +20,98 @@ GOOD = {
     "trainer": {
         "clip_grad_norm": None,
         "label_smoothing": 0.0,
+        "decay_norm_and_bias": None,
         "keep_last": 2,
-        "on_nonfinite": "stop",
-        "max_skipped": 10,
         "graph": False,
         "amp": False,
     },
-    "optimizer": {"lr": 0.1, "weight_decay": 0.0, "decay_norm_and_bias": True},
+    "optimizer": {"lr": 0.1, "weight_decay": 0.0},
 }
+NAN, INF = float("nan"), float("inf")
+# key: (values that are accepted, values that are refused)
+EDGES = {
+    "seed": ([0, 2**31 - 1], [-1, 2**31, 0.5]),
+    "epochs": ([1, 200], [0, -1, 1.5, True, "abc"]),
+    "batch_size": ([1], [0]),
+    "device": (["auto", "cpu", "cuda"], ["tpu", None]),
+    "max_steps": ([None, 1], [0, True]),
+    "lint": (["warn", "error", "off", False], ["on", True]),
+    "trainer.clip_grad_norm": ([None, 1, 1e-9], [0, "1"]),
+    "trainer.label_smoothing": ([0, 0.99], [1, -0.1, None]),
+    "trainer.ema_decay": ([None, 0.999], [0, 1, True]),
+    "trainer.decay_norm_and_bias": ([None, True, False], ["yes", 1]),
+    "trainer.keep_last": ([1], [0]),
+    "trainer.graph": ([True], [None]),
+    "trainer.amp": ([True], [1]),
+    "optimizer.lr": ([1e-9], [0, NAN, INF, "abc", None]),
+    "optimizer.weight_decay": ([0], [-1e-4]),
+}
+
+
+@pytest.mark.parametrize("key", EDGES)
+def test_edges(key):
+    accepted, refused = EDGES[key]
+    for value in accepted:
+        check_settings(with_value(key, value))
+    for value in refused:
+        with pytest.raises(ValueError) as error:
+            check_settings(with_value(key, value))
+        assert str(error.value).startswith(f"{key}={show(value)}: expected ")
 
 
 def with_value(key, value):
     config = copy.deepcopy(GOOD)
     *path, last = key.split(".")
-    node = config
-    for part in path:
-        node = node[part]
-    node[last] = value
+    (config[path[0]] if path else config)[last] = value
     return config
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("seed", 2**31 - 1),
-        ("epochs", 200),
-        ("device", "cuda"),
-        ("max_steps", 1),
-        ("lint", "off"),
-        ("lint", False),
-        ("trainer.clip_grad_norm", 1),
-        ("trainer.label_smoothing", 0.99),
-        ("trainer.keep_last", 1),
-        ("trainer.on_nonfinite", "skip"),
-        ("trainer.max_skipped", 1),
-        ("optimizer.lr", 1e-9),
-        ("optimizer.decay_norm_and_bias", False),
-    ],
-)
-def test_accepted(key, value):
-    check_settings(with_value(key, value))
+RUN = Horizon(40, 10)
+
+
+EVERY = {"eval_every": "1ep", "log_every": 20, "checkpoint_every": "1ep"}
+EVERY |= {"swa_start": None, "swa_every": "1ep"}
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("changes", "steps"),
     [
-        ("seed", -1),
-        ("seed", 2**31),
-        ("seed", 0.5),
-        ("epochs", 0),
-        ("epochs", -1),
-        ("epochs", 1.5),
-        ("epochs", True),
-        ("epochs", "abc"),
-        ("batch_size", 0),
-        ("device", "tpu"),
-        ("max_steps", 0),
-        ("lint", "on"),
-        ("lint", True),
-        ("trainer.clip_grad_norm", 0),
-        ("trainer.label_smoothing", 1),
-        ("trainer.label_smoothing", -0.1),
-        ("trainer.keep_last", 0),
-        ("trainer.on_nonfinite", "ignore"),
-        ("trainer.max_skipped", 0),
-        ("optimizer.lr", 0),
-        ("optimizer.lr", float("nan")),
-        ("optimizer.lr", float("inf")),
-        ("optimizer.lr", "abc"),
-        ("optimizer.lr", None),
-        ("optimizer.weight_decay", -1e-4),
-        ("optimizer.decay_norm_and_bias", "yes"),
+        ({}, [10, 20, 10]),
+        ({"swa_every": "no duration"}, [10, 20, 10]),  # SWA is off
+        ({"eval_every": "50%", "log_every": 1}, [20, 1, 10]),
+        ({"swa_start": "75%"}, [10, 20, 10, 30, 10]),
+        ({"swa_start": 40, "swa_every": 3}, [10, 20, 10, 40, 3]),
     ],
 )
-def test_refused_with_key_and_value(key, value):
-    with pytest.raises(ValueError) as error:
-        check_settings(with_value(key, value))
-    assert str(error.value).startswith(f"{key}={value!r}: expected ")
+def test_durations_in_steps(changes, steps):
+    config = OmegaConf.create({"trainer": EVERY | changes})
+    assert list(trainer_durations(config, RUN).values()) == steps
+
+
+@pytest.mark.parametrize(("key", "value"), [("eval_every", 0), ("swa_start", 41)])
+def test_durations_that_are_refused(key, value):
+    config = OmegaConf.create({"trainer": EVERY | {key: value}})
+    with pytest.raises(ValueError, match=f"^trainer.{key}={value}"):
+        trainer_durations(config, RUN)
+
+
+@pytest.mark.parametrize(("max_steps", "last"), [(None, 40), (39, 39), (41, 40)])
+def test_the_last_step(max_steps, last):
+    assert last_step(OmegaConf.create({"max_steps": max_steps}), RUN) == last
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "decay", "groups"),
+    [
+        ("SGD", None, 1),
+        ("Adam", None, 1),
+        ("AdamW", None, 2),
+        ("LAMB", None, 2),
+        ("AdamW", True, 1),
+        ("SGD", False, 2),
+    ],
+)
+def test_one_base_rate_for_each_group(optimizer, decay, groups):
+    node = {"_target_": f"oneflow.optim.{optimizer}", "lr": 0.3}
+    config = OmegaConf.create({"optimizer": node, "trainer": {"decay_norm_and_bias": decay}})
+    assert base_lrs(config) == [0.3] * groups

@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from engine.process.signals import Interruption
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 from tests.helpers.continuing import (
     LONG,
     check_equal,
@@ -20,8 +21,11 @@ from tests.helpers.continuing import (
 )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_in_training(tmp_path, train_here, whole, number, code):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.full)],
+)
+def test_a_signal_in_training(tmp_path, whole, number, code):
     process = start(*LONG, "hydra.run.dir=cut", cwd=tmp_path)
     wait_for(lambda: (tmp_path / "cut/checkpoints/last").exists())
     process.send_signal(number)
@@ -31,72 +35,56 @@ def test_a_signal_in_training(tmp_path, train_here, whole, number, code):
     assert summary["status"] == "interrupted" and 0 < summary["steps"] < 300
     assert f"Interrupted after step {summary['steps']}" in out
     assert out.endswith("Continue with: python train.py resume=cut\n")
-    if number == signal.SIGTERM:  # once by typing that, in a process of its own
-        code, out, error = finish(start("resume=cut", cwd=tmp_path))
-        assert (code, error) == (0, "")
-        assert "learning rates as previewed: 300 of 300 steps" in out
-    else:
-        train_here(f"resume={tmp_path / 'cut'}", folder="cut")
+    code, out, error = finish(start("resume=cut", cwd=tmp_path))
+    assert (code, error) == (0, "")
+    assert "learning rates as previewed: 300 of 300 steps" in out
     check_equal(whole(*LONG), evidence(tmp_path / "cut"))
 
 
 # Where the two signals take the same way, one of them is enough for every day.
-SIGNALS = [("SIGTERM", 143), pytest.param("SIGINT", 130, marks=pytest.mark.full)]
-
-
-@pytest.mark.parametrize(("name", "code"), SIGNALS)
-def test_a_signal_in_evaluation(tmp_path, train_here, whole, name, code):
+@pytest.mark.parametrize(
+    ("name", "code"), [("SIGINT", 130), pytest.param("SIGTERM", 143, marks=pytest.mark.full)]
+)
+@pytest.mark.parametrize("moment", ["evaluation", "loading"])
+def test_a_signal_outside_a_step(tmp_path, train_here, whole, moment, name, code):
+    """In an evaluation the step before it is saved; while data is loaded nothing is."""
     settings = (*TINY, "dataset.val_size=300", "scheduler=reduce_on_plateau")
-    result = signalled("evaluation", name, *settings, f"hydra.run.dir={tmp_path / 'cut'}")
+    result = signalled(moment, name, *settings, f"hydra.run.dir={tmp_path / 'cut'}")
     assert (result.returncode, result.stderr) == (code, "")
-    state = json.loads((tmp_path / "cut/checkpoints/last/state.json").read_text())
-    assert (state["step"], state["last"]) == (10, {})  # it was the evaluation that was cut off
+    if moment == "loading":
+        assert read_summary(tmp_path / "cut") == {"steps": 0, "status": "interrupted"}
+        assert not (tmp_path / "cut/checkpoints").exists()
+    else:
+        state = json.loads((tmp_path / "cut/checkpoints/last/state.json").read_text())
+        assert (state["step"], state["last"]) == (10, {})  # it was the evaluation that was cut off
     train_here(f"resume={tmp_path / 'cut'}", folder="cut")
     check_equal(whole(*settings), evidence(tmp_path / "cut"))
 
 
-@pytest.mark.parametrize(("name", "code"), SIGNALS)
-def test_a_signal_while_data_is_loaded(tmp_path, train_here, whole, name, code):
-    result = signalled("loading", name, *TINY, f"hydra.run.dir={tmp_path / 'cut'}")
-    assert (result.returncode, result.stderr) == (code, "")
-    assert read_summary(tmp_path / "cut") == {"steps": 0, "status": "interrupted"}
-    assert not (tmp_path / "cut/checkpoints").exists()
-    train_here(f"resume={tmp_path / 'cut'}", folder="cut")
-    check_equal(whole(*TINY), evidence(tmp_path / "cut"))
-
-
-def test_a_second_signal_ends_at_once(tmp_path):
-    process = start(*TINY, "dataset.val_size=30000", "hydra.run.dir=cut", cwd=tmp_path)
-    wait_for(lambda: (tmp_path / "cut/train.log").exists())
-    wait_for(lambda: "20 steps" in (tmp_path / "cut/train.log").read_text())
-    os.kill(process.pid, signal.SIGSTOP)  # so that both are there when it goes on
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGINT)
-    os.kill(process.pid, signal.SIGCONT)
-    assert finish(process)[0] in (130, 143)
-    assert not (tmp_path / "cut/summary.json").exists()
+TWICE = """
+import os, signal, sys, time
+from engine.process.signals import Interruption
+with Interruption() as interruption:
+    interruption.defer()
+    os.kill(os.getpid(), signal.Signals[sys.argv[1]])
+    time.sleep(float(sys.argv[3]))
+    os.kill(os.getpid(), signal.Signals[sys.argv[2]])
+"""
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "after", "ends"),
+    ("first", "second", "after", "code"),
     [
-        (signal.SIGINT, signal.SIGINT, 0.9, False),
-        (signal.SIGINT, signal.SIGINT, 1.0, True),
-        (signal.SIGTERM, signal.SIGTERM, 9.0, False),
-        (signal.SIGTERM, signal.SIGINT, 0.0, True),
-        (signal.SIGINT, signal.SIGTERM, 0.0, True),
+        ("SIGINT", "SIGINT", "0.2", 0),  # within a second it is the same request
+        ("SIGINT", "SIGINT", "1.1", 130),
+        ("SIGTERM", "SIGTERM", "1.1", 0),
+        ("SIGTERM", "SIGINT", "0", 130),
+        ("SIGINT", "SIGTERM", "0", 143),
     ],
 )
-def test_a_signal_that_comes_twice_may_be_one(monkeypatch, first, second, after, ends):
-    clock, codes = [100.0], []
-    monkeypatch.setattr("engine.process.signals.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("engine.process.signals.os._exit", codes.append)
-    interruption = Interruption()
-    interruption.defer()
-    interruption._handle(first, None)
-    clock[0] += after
-    interruption._handle(second, None)
-    assert codes == ([128 + second] if ends else [])
+def test_a_second_signal_ends_at_once_unless_it_is_the_same_request(first, second, after, code):
+    command = [sys.executable, "-c", TWICE, first, second, after]
+    assert subprocess.run(command, cwd=ROOT, timeout=60).returncode == code
 
 
 def test_a_sweep_that_is_interrupted_ends_altogether(tmp_path):
@@ -108,11 +96,15 @@ def test_a_sweep_that_is_interrupted_ends_altogether(tmp_path):
     assert json.loads(summary.read_text())["status"] == "interrupted"
 
 
-def test_two_processes_in_one_run_folder(tmp_path):
+def test_two_processes_in_one_run_folder_and_two_signals(tmp_path):
     first = start(*LONG, "epochs=3000", "hydra.run.dir=run", cwd=tmp_path)
     wait_for(lambda: (tmp_path / "run/checkpoints/last").exists())
     code, out, error = finish(start("resume=run", cwd=tmp_path))
-    first.kill()
-    first.communicate()
     assert (code, out) == (1, "")
     assert error.startswith("error: Another process is training in ")
+    os.kill(first.pid, signal.SIGSTOP)  # so that both are there when it goes on
+    first.send_signal(signal.SIGTERM)
+    first.send_signal(signal.SIGINT)
+    os.kill(first.pid, signal.SIGCONT)
+    assert finish(first)[0] in (130, 143)
+    assert not (tmp_path / "run/summary.json").exists()

@@ -12,8 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from schedulers import Horizon, made_up_metrics, trace_lr
-from scripts import preview as module
-from scripts.preview import compare_rates, preview, read_run, translate_arguments
+from scripts.preview import compare_rates, draw_gallery, preview, read_run, schedule_names
 from tests.conftest import TINY, compose_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +23,7 @@ SHORT = ("preview.total_steps=100", "preview.steps_per_epoch=10")
 def draw(capsys):
     """A function that previews as the command line would, and returns what it printed."""
 
-    def run(*overrides):
+    def run(*overrides, task=preview):
         where = str(ROOT / "conf")
         with initialize_config_dir(version_base="1.3", config_dir=where, job_name="preview"):
             config = compose("preview", list(overrides), return_hydra_config=True)
@@ -32,7 +31,7 @@ def draw(capsys):
             with open_dict(config):
                 del config["hydra"]
             capsys.readouterr()
-            preview(config)
+            task(config)
         return capsys.readouterr().out
 
     return run
@@ -76,7 +75,7 @@ def test_the_terminal_shows_the_curve_its_figures_and_the_lint_in_80_columns(dra
     assert lines[-1].startswith("Lint: step 50: rises again after its minimum")
 
 
-def test_lint_off_says_nothing_and_lint_error_ends_with_a_sentence(draw):
+def test_lint_off_finds_nothing_and_lint_error_ends_with_a_sentence(draw):
     trap = (*SHORT, "scheduler=cosine_annealing", "scheduler.T_max=50%")
     assert "Lint" not in draw(*trap, "++lint=off")
     with pytest.raises(ValueError, match="lint=error"):
@@ -103,15 +102,6 @@ def test_every_format_is_written(draw, tmp_path):
     assert (tmp_path / "c.csv").read_text().startswith("step,epoch,group0\n0,0.0,0.01")
 
 
-def test_the_made_up_metric_improves_and_then_stalls():
-    up_to_40 = {10: 0.9, 20: 0.81, 30: 0.729, 40: 0.6561}
-    stalled = dict.fromkeys((50, 60, 70, 80, 90), 0.6561)
-    assert made_up_metrics("min", total_steps=100, every=10) == up_to_40 | stalled
-    assert made_up_metrics("max", 100, 40) == {40: pytest.approx(1.1111, abs=1e-4)} | {
-        80: pytest.approx(1.1111, abs=1e-4)
-    }
-
-
 def test_plateau_is_drawn_on_a_metric_that_is_named(draw, tmp_path):
     path = tmp_path / "c.json"
     text = draw(*SHORT, "scheduler=reduce_on_plateau", f"preview.out={path}")
@@ -119,6 +109,10 @@ def test_plateau_is_drawn_on_a_metric_that_is_named(draw, tmp_path):
     # the last better evaluation is at 40; patience 3 lets those at 50, 60 and 70 pass
     assert rates == [0.1] * 80 + [0.1 * 0.2] * 20
     assert "Note: made-up metric, 10% better every 10 steps, no better after 40% of the run" in text
+
+
+def test_a_made_up_metric_to_be_raised_improves_too():
+    assert made_up_metrics("max", 100, 40) == dict.fromkeys((40, 80), pytest.approx(1 / 0.9))
 
 
 def test_plateau_is_drawn_on_the_metric_of_a_run(draw, tmp_path):
@@ -142,7 +136,10 @@ def test_a_run_folder_shows_planned_against_applied(draw, run_training, tmp_path
     out = tmp_path / "c.csv"
     text = draw(f"preview.run={run.folder}", f"preview.out={out}")
     assert "Run run: 2 epochs of 10 steps = 20 steps" in text
-    assert "Note: 15 of 15 recorded rates are as planned; the run's own check: 0 of 15" in text
+    assert (
+        "Note: 15 of 15 recorded rates are as previewed; the check of the run itself: 0 of 15"
+        in text
+    )
     header, first, *_, last = out.read_text().splitlines()
     assert header == "step,epoch,applied/group0,planned/group0"
     assert first == "0,0.0,0.10000000149011612,0.1"  # TensorBoard keeps 32-bit floats
@@ -152,47 +149,46 @@ def test_a_run_folder_shows_planned_against_applied(draw, run_training, tmp_path
 def test_rates_that_were_not_planned_are_counted():
     planned = [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]
     same = {0: 0.1, 1: 0.2, 2: 0.3}
-    assert compare_rates(planned, [same, same]) == "3 of 3 recorded rates are as planned"
-    other = "1 of 3 recorded rates are as planned, the first other one is at step 1"
+    assert compare_rates(planned, [same, same]) == "3 of 3 recorded rates are as previewed"
+    other = "1 of 3 recorded rates are as previewed, the first other one is at step 1"
     assert compare_rates(planned, [same, {0: 0.1, 1: 0.21, 2: 0.31}]) == other
     assert compare_rates(planned, [{4: 0.1}, {4: 0.1}]).endswith("is at step 4")
 
 
-def test_the_gallery_holds_a_picture_and_an_animation_of_each(draw, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "schedule_names", lambda: ["rex", "step"])
-    text = draw(*SHORT, "preview.gallery=true", f"preview.out={tmp_path / 'g'}")
-    names = sorted(path.name for path in (tmp_path / "g").iterdir())
+def test_the_gallery_holds_a_picture_and_an_animation_of_each(draw, tmp_path):
+    folder = tmp_path / "g"
+    text = draw(*SHORT, task=lambda config: draw_gallery(config, folder, ["rex", "step"]))
+    names = sorted(path.name for path in folder.iterdir())
     assert names == ["rex.gif", "rex.png", "step.gif", "step.png"]
-    assert f"Written: {tmp_path / 'g'} (0.1 MB)" in text
-
-
-def test_the_gallery_draws_every_yaml(draw, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(module, "plan", lambda config, name: drawn.append(name) or made_up(name))
-    monkeypatch.setattr(module, "write", lambda path, *_: path.write_text(""))
-    draw("preview.gallery=true", f"preview.out={tmp_path}")
-    assert drawn == sorted(path.stem for path in (ROOT / "conf/scheduler").glob("*.yaml"))
-
-
-def made_up(name):
-    return module.Curve(name, [[0.1]], [0.1], Horizon(1, 1))
+    assert f"Written: {folder} (0.1 MB)" in text
+    yamls = sorted(path.stem for path in (ROOT / "conf/scheduler").glob("*.yaml"))
+    assert draw(task=lambda _: print(*schedule_names())).split() == yamls
 
 
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["preview.out=c.bmp"], r"preview.out=c.bmp must end in .png, .svg, .gif, .csv or .json."),
-        (["preview.out=c"], r"preview.out=c must end in"),
-        (["preview.total_steps=0"], r"preview.total_steps=0 must be a whole number of at least 1."),
-        (["preview.total_steps=10ep"], r"preview.total_steps=10ep must be a whole number"),
-        (["preview.steps_per_epoch=1.5"], r"preview.steps_per_epoch=1.5 must be a whole number"),
-        (["preview.compare=[]"], r"preview.compare=\[\] must be a list of names"),
-        (["preview.compare=rex"], r"preview.compare=rex must be a list of names"),
-        (["preview.compare=[stepp]"], r"there is no scheduler 'stepp'; .* Did you mean step\?"),
+        (
+            ["preview.out=c.bmp"],
+            r"preview.out='c.bmp': expected a file in .png, .svg, .gif, .csv or .json.",
+        ),
+        (["preview.out=c"], r"preview.out='c': expected a file in"),
+        (["preview.total_steps=0"], r"preview.total_steps=0: expected an integer of at least 1."),
+        (["preview.total_steps=10ep"], r"preview.total_steps='10ep': expected an integer"),
+        (["preview.steps_per_epoch=1.5"], r"preview.steps_per_epoch=1.5: expected an integer"),
+        (
+            ["preview.compare=[]"],
+            r"preview.compare='\[\]': expected a list of names, as \[step,rex\].",
+        ),
+        (["preview.compare=rex"], r"preview.compare='rex': expected a list of names"),
+        (
+            ["preview.compare=[stepp]"],
+            r"preview.compare='stepp': expected one of .*, step, .* Did you mean step\?",
+        ),
         (["preview.run=nowhere"], r"nowhere is not a run folder: it has no .hydra/config.yaml."),
         (
             ["preview.run=x", "preview.compare=[rex]"],
-            r"preview.run and preview.compare do not go together: give one.",
+            r"preview.run and preview.compare exclude each other: give one.",
         ),
         (
             ["scheduler=reduce_on_plateau", "preview.metrics=nowhere"],
@@ -221,25 +217,6 @@ def test_a_run_folder_without_rates_is_named(draw, tmp_path):
         draw(f"preview.run={tmp_path}")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "translated"),
-    [
-        (["scheduler=step"], ["scheduler=step"]),
-        (["--gallery"], ["preview.gallery=true"]),
-        (
-            ["epochs=3", "--gallery", "preview.out=x"],
-            ["epochs=3", "preview.gallery=true", "preview.out=x"],
-        ),
-        (["a/run"], ["preview.run='a/run'"]),
-        (["it's here"], [r"preview.run='it\'s here'"]),
-        (["--cfg", "job"], ["--cfg", "job"]),
-        (["~experiment"], ["~experiment"]),
-    ],
-)
-def test_the_command_line_takes_more_than_overrides(arguments, translated):
-    assert translate_arguments(arguments) == translated
-
-
 def test_the_program_leaves_only_the_file_that_was_asked_for(tmp_path):
     done = command(*SHORT, "scheduler=rex", "preview.out=c.json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -247,7 +224,7 @@ def test_the_program_leaves_only_the_file_that_was_asked_for(tmp_path):
 
 
 def test_the_program_ends_a_mistake_with_a_sentence_and_1(tmp_path):
-    done = command("a folder", cwd=tmp_path)
+    done = command("preview.run=a folder", cwd=tmp_path)
     sentence = "error: a folder is not a run folder: it has no .hydra/config.yaml.\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Every recipe is composed and takes three steps; a run is compared with its published figure."""
+"""Every recipe composes and has the published rates; runs are compared with published figures."""
 
 import subprocess
 import sys
@@ -7,22 +7,15 @@ import pytest
 from omegaconf import OmegaConf
 
 from runs.build import build_horizon
-from runs.settings import check_settings, read_cadence, read_swa
+from runs.settings import check_settings
 from schedulers import trace_lr
+from scripts.recipes.__main__ import PAGE, format_list, format_page, format_recipe
 from scripts.recipes.check import check_folders
-from scripts.recipes.read import (
-    PAGE,
-    find_recipes,
-    read_recipes,
-    tell_list,
-    tell_recipe,
-    write_page,
-)
+from scripts.recipes.read import find_recipes, read_recipes
 from tests.conftest import ROOT, Run
 from tests.helpers.studies import composed_once, write_complete_run
 
 RECIPES = read_recipes()
-ARMS = [(name, number) for name in RECIPES for number in range(len(RECIPES[name].arms))]
 SMALL = (
     *("dataset=synthetic", "dataset.train_size=6", "dataset.val_size=0", "dataset.test_size=2"),
     *("batch_size=2", "max_steps=3", "device=cpu", "lint=off"),
@@ -33,20 +26,25 @@ def composed(name, number):
     return composed_once(f"experiment={name}", *RECIPES[name].arms[number].words).copy()
 
 
-@pytest.mark.parametrize(("name", "number"), ARMS)
-def test_every_arm_is_a_run(name, number):
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_arm_is_a_run(name):
     """Its keys are accepted; epochs of 5 steps are enough to build its schedule."""
-    config, arm = composed(name, number), RECIPES[name].arms[number]
-    assert config.dataset.val_size == 0
-    config.dataset.train_size = 5 * config.batch_size
-    OmegaConf.resolve(config)
-    check_settings(config)
-    horizon = build_horizon(config)
-    assert (horizon.steps_per_epoch, horizon.total_steps) == (5, 5 * config.epochs)
-    read_cadence(config, horizon)
-    assert bool(read_swa(config, horizon)) == (arm.figure == "test_top1_swa")
-    (rates,) = trace_lr(config.scheduler, [config.optimizer.lr], horizon)
-    assert max(rates) == pytest.approx(config.optimizer.lr, rel=1e-2)
+    recipe = RECIPES[name]
+    assert recipe.notes[1].startswith(f"python train.py -m experiment={name} ")
+    assert (recipe.tolerance is None) == all(arm.published is None for arm in recipe.arms)
+    assert recipe.arms[0].words == []  # the settings of the experiment itself
+    for number, arm in enumerate(recipe.arms):
+        config = composed(name, number)
+        assert config.dataset.val_size == 0
+        assert (config.trainer.swa_start is not None) == (arm.metric == "test_top1_swa")
+        assert arm.metric in ("test_top1", "test_top1_swa")
+        config.dataset.train_size = 5 * config.batch_size
+        OmegaConf.resolve(config)
+        check_settings(config)
+        horizon = build_horizon(config)
+        assert (horizon.steps_per_epoch, horizon.total_steps) == (5, 5 * config.epochs)
+        (trace,) = trace_lr(config.scheduler, [config.optimizer.lr], horizon)
+        assert max(trace) == pytest.approx(config.optimizer.lr, rel=1e-2)
 
 
 # Rates of the papers, after so many epochs (of 391 steps; 50 in super_convergence, 98 with 512).
@@ -72,76 +70,71 @@ RATES = [
 def test_rates_are_those_of_the_paper(name, number, expected):
     config = composed(name, number)
     horizon = build_horizon(config)
-    (rates,) = trace_lr(config.scheduler, [config.optimizer.lr], horizon)
-    found = {epoch: rates[round(epoch * horizon.steps_per_epoch)] for epoch in expected}
+    (trace,) = trace_lr(config.scheduler, [config.optimizer.lr], horizon)
+    found = {epoch: trace[round(epoch * horizon.steps_per_epoch)] for epoch in expected}
     assert found == {epoch: pytest.approx(rate, rel=0.01) for epoch, rate in expected.items()}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_takes_three_steps(name, train_here):
     run = Run(train_here(f"experiment={name}", *SMALL), None)
     assert (run.summary["status"], run.summary["steps"]) == ("completed", 3)
     assert run.summary["lr_check"] == {"steps": 3, "mismatches": 0}
-    assert not [key for key in run.hparams if key.startswith("recipe")]
 
 
-def test_a_recipe_that_was_stopped_goes_on_and_is_not_compared(train_here, capsys):
-    words = ("experiment=cutout", *SMALL, "model=convnet_tiny")
-    cut = train_here(*words, stop=2)
-    train_here(f"resume={cut}")
-    assert Run(cut, None).summary["steps"] == 3
-    assert check_folders([cut]) == 1
-    told = capsys.readouterr().out
-    assert "not experiment=cutout as it is published" in told
-    assert "batch_size (2 for 128), dataset._target_" in told and " more." in told
+def test_a_real_run_with_other_settings_is_not_compared(train_here, capsys):
+    folder = train_here("experiment=cutout", *SMALL, "model=convnet_tiny")
+    assert Run(folder, None).summary["steps"] == 3
+    assert check_folders([folder]) == 1
+    message = capsys.readouterr().out
+    assert "run: not compared: its settings are not those of experiment=cutout" in message
+    assert "batch_size (2 instead of 128), dataset._target_" in message and " more." in message
+
+
+CUTOUT = "experiment=cutout"
 
 
 @pytest.mark.parametrize(
-    ("words", "values", "told"),
+    ("words", "values", "message"),
     [
-        ([], [77.54], "cutout, ResNet-18: test_top1 77.54 % (n = 1); published 77.54"),
-        ([], [78.04], "tolerance 0.5: reproduced"),
-        ([], [78.05], "tolerance 0.5: off by +0.51"),
-        ([], [77.0, 76.8, 77.2], "77.00 % (n = 3, standard deviation 0.20)"),
-        ([], [77.0, 76.8, 77.2], "off by -0.54"),
-        (["dataset.augment.cutout=8"], [78.0], "cutout, ResNet-18, cutout: test_top1 78.00 %"),
-        (["device=cpu", "trainer.eval_every=5ep", "dataset.root=x"], [77.5], ": reproduced"),
-        (["epochs=20"], [77.5], "nearest arm, ResNet-18, it differs in epochs (20 for 200)."),
-        (["dataset.train_size=500"], [77.5], "dataset.train_size (500 for None)"),
-        (["scheduler=rex"], [77.5], "scheduler._target_ (schedulers.rex.REXLR for schedulers.pie"),
-        (["max_steps=3"], [77.5], "max_steps (3 for None)"),
+        ([CUTOUT], [77.54], "cutout, ResNet-18: test_top1 77.54 % (n = 1); published 77.54"),
+        ([CUTOUT], [78.04], "tolerance 0.5: reproduced"),
+        ([CUTOUT], [78.05], "tolerance 0.5: off by +0.51"),
+        ([CUTOUT], [77.0, 76.8, 77.2], "77.00 % (n = 3, standard deviation 0.20)"),
+        ([CUTOUT], [77.0, 76.8, 77.2], "off by -0.54"),
+        ([CUTOUT, "augment.cutout=8"], [78.0], "cutout, ResNet-18, cutout: test_top1 78"),
+        ([CUTOUT, "device=cpu", "trainer.eval_every=5ep", "dataset.root=x"], [77.5], "reproduced"),
+        ([CUTOUT, "epochs=20"], [77.5], "nearest arm, ResNet-18, in epochs (20 instead of 200)."),
+        ([CUTOUT, "dataset.train_size=500"], [77.5], "train_size (500 instead of None)"),
+        ([CUTOUT, "max_steps=3"], [77.5], "max_steps (3 instead of None)"),
+        (["experiment=quickstart"], [77.5], "experiment=quickstart is not a recipe"),
+        (["model=resnet18"], [77.5], "its command line has no experiment=RECIPE"),
+        (["experiment=rex_vgg16"], [77.5], "no published figure; the run has 77.50 %"),
+        (["experiment=swa_vgg16"], [77.5], "summary.json has no test_top1_swa"),
     ],
 )
-def test_check(words, values, told, tmp_path, capsys):
+def test_check(words, values, message, tmp_path, capsys):
     for seed, value in enumerate(values):
-        run = tmp_path / "sweep" / str(seed)
-        write_complete_run(run, "experiment=cutout", *words, seed=seed, value=value)
+        write_complete_run(tmp_path / "sweep" / str(seed), *words, seed=seed, value=value)
     code = check_folders([tmp_path / "sweep"])
     out = capsys.readouterr().out
-    assert told in out
+    assert message in out
     assert code == ("not compared" in out)
 
 
 @pytest.mark.parametrize(
-    ("words", "summary", "told"),
+    ("summary", "message"),
     [
-        (["experiment=cutout"], {"status": "interrupted"}, "not compared, for it is interrupted"),
-        (["experiment=cutout"], {"value": None}, "no test_top1 between 0 and 100"),
-        (["experiment=quickstart"], {}, "experiment=quickstart is no recipe"),
-        (["model=resnet18"], {}, "its command line has no experiment=RECIPE"),
-        (["experiment=rex_vgg16"], {}, "no published figure is at hand; its own is 77.50 %"),
-        (["experiment=swa_vgg16"], {}, "summary.json has no test_top1_swa"),
-        (
-            ["experiment=cutout"],
-            {"lr_check": {"steps": 9, "mismatches": 1}},
-            "its learning rates were not those of its preview",
-        ),
+        ({"status": "interrupted"}, "not compared: interrupted"),
+        ({"value": None}, "no test_top1 between 0 and 100"),
+        ({"lr_check": {"steps": 9, "mismatches": 1}}, "were not those of its preview"),
     ],
 )
-def test_what_check_refuses(words, summary, told, tmp_path, capsys):
-    write_complete_run(tmp_path / "run", *words, **summary)
+def test_a_run_that_cannot_count_is_not_compared(summary, message, tmp_path, capsys):
+    write_complete_run(tmp_path / "run", CUTOUT, **summary)
     assert check_folders([tmp_path]) == 1
-    assert told in capsys.readouterr().out
+    assert message in capsys.readouterr().out
 
 
 def test_the_figure_with_swa_is_compared(tmp_path, capsys):
@@ -151,33 +144,29 @@ def test_the_figure_with_swa_is_compared(tmp_path, capsys):
     assert "test_top1_swa 74.40 % (n = 1); published 74.27" in capsys.readouterr().out
 
 
-def test_the_page_is_made_of_the_files():
-    wanted = write_page(find_recipes([]))
-    assert PAGE.read_text() == wanted, "python -m scripts.recipes --write"
+def test_the_page_is_up_to_date():
+    assert PAGE.read_text() == format_page(find_recipes([])), "python -m scripts.recipes --write"
 
 
 def test_lists():
-    every = tell_list(find_recipes([]))
-    assert all(f"{name} " in every for name in RECIPES)
+    every = format_list(find_recipes([]))
     assert max(map(len, every.splitlines())) <= 80
     assert "swa_vgg16               not run      4  72.55 to 74.27\n" in every
-    assert "rex_vgg16               not run      4  none at hand\n" in every
+    assert "rex_vgg16               not run      4  none known\n" in every
     assert "resnet9_fast            not run      1  75.47\n" in every
-    told = tell_recipe(RECIPES["swa_vgg16"])
-    assert "python train.py experiment=swa_vgg16 epochs=200 trainer.swa_start=null 'sch" in told
-    with pytest.raises(ValueError, match="'cut' is no recipe"):
-        find_recipes(["cut"])
+    text = format_recipe(RECIPES["swa_vgg16"])
+    assert "python train.py experiment=swa_vgg16 epochs=200 trainer.swa_start=null 'sch" in text
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
-def test_every_file_says_what_a_person_needs(recipe):
-    assert recipe.notes[1].startswith(f"python train.py -m experiment={recipe.name} ")
-    assert recipe.source and recipe.figure and recipe.status == "not run"
-    assert (recipe.tolerance is None) == all(arm.published is None for arm in recipe.arms)
-    assert recipe.arms[0].words == []  # what the file itself says
-
-
-def test_command_line():
-    command = [sys.executable, "-m", "scripts.recipes", "check", "nowhere"]
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "nowhere"], "There is no folder nowhere."),
+        (["check"], "check: expected a run folder, or a folder that has some in it."),
+        (["cuttout"], "cuttout: expected the name of a recipe. Did you mean cutout?"),
+    ],
+)
+def test_mistakes_on_the_command_line(words, message):
+    command = [sys.executable, "-m", "scripts.recipes", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
-    assert (result.returncode, result.stderr) == (1, "error: There is no folder nowhere.\n")
+    assert (result.returncode, result.stderr) == (1, f"error: {message}\n")

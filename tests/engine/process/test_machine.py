@@ -1,5 +1,9 @@
-"""What OneFlow needs beside it is told apart, with the line that brings it."""
+"""A fault of the environment is named, with the line that mends it."""
 
+import ctypes
+import importlib.util
+import os
+import shutil
 import sys
 
 import pytest
@@ -28,36 +32,39 @@ def test_versions(package, good, bad):
         assert machine.package_problem(need, version).sentence == f"{need.sentence}, and {have}"
 
 
-@pytest.mark.parametrize(
-    ("uv", "pip", "numpy", "flowvision"),
-    [
-        (
-            True,
-            True,
-            ".tools/uv/bin/uv pip install 'numpy<2' --python env/bin/python",
-            ".tools/uv/bin/uv pip install flowvision==0.2.1 --python env/bin/python"
-            " -b build-constraints.txt",
-        ),
-        (
-            False,
-            True,
-            "env/bin/python -m pip install 'numpy<2'",
-            "PIP_BUILD_CONSTRAINT=build-constraints.txt env/bin/python -m pip install"
-            " flowvision==0.2.1",
-        ),
-        (False, False, "make clean setup", "make clean setup"),
-    ],
-)
-def test_the_line_to_type(tmp_path, monkeypatch, uv, pip, numpy, flowvision):
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
-    monkeypatch.setattr(machine, "find_spec", lambda name: pip or None)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
-    if uv:
+LINES = {
+    "uv": (
+        ".tools/uv/bin/uv pip install 'numpy<2' --python {python}",
+        ".tools/uv/bin/uv pip install flowvision==0.2.1 --python {python} -b build-constraints.txt",
+    ),
+    "pip": (
+        "{python} -m pip install 'numpy<2'",
+        "PIP_BUILD_CONSTRAINT=build-constraints.txt {python} -m pip install flowvision==0.2.1",
+    ),
+    "neither": ("make clean setup", "make clean setup"),
+}
+
+
+@pytest.mark.parametrize("installer", LINES)
+def test_the_line_to_type(tmp_path, monkeypatch, installer):
+    """By a copy of the module in another project, as its root is its place."""
+    path = tmp_path / "engine/process/machine.py"
+    path.parent.mkdir(parents=True)
+    shutil.copy(machine.__file__, path)
+    if installer == "uv":
         (tmp_path / ".tools/uv/bin").mkdir(parents=True)
         (tmp_path / ".tools/uv/bin/uv").touch()
-    assert machine.install_line(NEEDS["numpy"].requirement) == numpy
-    assert machine.install_line(NEEDS["flowvision"].requirement) == flowvision
+    elif installer == "pip":
+        (tmp_path / "pip.py").touch()
+        monkeypatch.syspath_prepend(tmp_path)
+    elif importlib.util.find_spec("pip"):
+        pytest.skip("this Python has pip")
+    spec = importlib.util.spec_from_file_location("machine_elsewhere", path)
+    elsewhere = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    python = os.path.relpath(sys.executable)
+    lines = tuple(elsewhere.install_line(NEEDS[p].requirement) for p in ("numpy", "flowvision"))
+    assert lines == tuple(line.format(python=python) for line in LINES[installer])
 
 
 @pytest.mark.parametrize(
@@ -71,8 +78,74 @@ def test_the_line_to_type(tmp_path, monkeypatch, uv, pip, numpy, flowvision):
         ({}, "something else", "Make the environment again with: make clean setup"),
     ],
 )
-def test_advice_names_the_cause(monkeypatch, versions, message, words):
+def test_advice_names_the_cause(versions, message, words):
     good = {"oneflow": "0.9.0", "numpy": "1.26.4", "protobuf": "3.20.3", "flowvision": "0.2.1"}
     good |= {"nvidia-cudnn-cu11": "8.5.0.96", "nvidia-cublas-cu11": "11.11.3.6"}
-    monkeypatch.setattr(machine, "installed_version", (good | versions).get)
-    assert words in machine.import_advice(message)
+    assert words in machine.import_advice(message, (good | versions).get)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu lm sse4_2 avx avx2 fma", True),
+        ("fpu lm sse4_2 avx fma", False),  # no AVX2
+        ("fpu lm sse4_2 avx avx2", False),  # no FMA
+        ("fpu avx avx2 fma", False),  # not 64 bit
+        ("fpu lm sse4_2 avx512f", False),  # a longer name is not the flag
+    ],
+)
+def test_has_avx2_reads_the_flags(tmp_path, flags, expected):
+    cpuinfo = tmp_path / "cpuinfo"
+    assert machine.has_avx2(cpuinfo) is False  # there is no such file
+    cpuinfo.write_text(f"processor\t: 0\nmodel name\t: a b\nflags\t\t: {flags}\n")
+    assert machine.has_avx2(cpuinfo) is expected
+
+
+class Driver:
+    """Stands in for libcuda.so.1."""
+
+    def __init__(self, init=0, count=1, version=12040, capability=(8, 0)):
+        self.init, self.count, self.version, self.capability = init, count, version, capability
+
+    def cuInit(self, flags):
+        return self.init
+
+    def cuDeviceGetCount(self, count):
+        ctypes.cast(count, ctypes.POINTER(ctypes.c_int))[0] = self.count
+        return 0
+
+    def cuDriverGetVersion(self, version):
+        ctypes.cast(version, ctypes.POINTER(ctypes.c_int))[0] = self.version
+
+    def cuDeviceGet(self, device, ordinal):
+        return 0
+
+    def cuDeviceGetAttribute(self, value, attribute, device):
+        answer = {75: self.capability[0], 76: self.capability[1]}[attribute]
+        ctypes.cast(value, ctypes.POINTER(ctypes.c_int))[0] = answer
+
+
+@pytest.mark.parametrize(
+    ("driver", "words"),
+    [
+        (Driver(init=100), "sees no GPU"),
+        (Driver(count=0), "sees no GPU"),
+        (Driver(version=10020), "supports CUDA 10.2"),
+        (Driver(capability=(9, 0)), "compute capability 9.0"),  # H100
+        (Driver(capability=(5, 2)), "compute capability 5.2"),  # older than the wheel's oldest
+        (Driver(capability=(12, 0)), "CUDA_ARCHITECTURES=120"),
+        (None, "no NVIDIA driver"),
+    ],
+)
+def test_an_unusable_gpu_is_refused(driver, words):
+    def load(name):
+        if driver is None:
+            raise OSError(f"{name}: cannot open shared object file")
+        return driver
+
+    assert words in machine.cuda_problem(load)
+
+
+@pytest.mark.parametrize("capability", [(6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9)])
+def test_a_gpu_with_kernels_is_accepted(capability):
+    assert machine.cuda_problem(lambda name: Driver(capability=capability)) is None

@@ -1,87 +1,75 @@
-"""What a run folder says of itself, and runs that do not count."""
+"""Which folders are runs, and runs that enter no statistics."""
 
 import json
 import re
 
-import pandas as pd
 import pytest
 
-from runs.comparison.settings import arrange
-from runs.comparison.write import tell, write_report
-from tests.helpers.studies import read_all, write_run, write_study
+from runs.comparison.runs import find_runs, read_run
+from tests.helpers.studies import write_run
 
 
-def break_run(folder, kind):
-    """Do to a sound run what has to be noticed."""
-    summary = folder / "summary.json"
-    told = json.loads(summary.read_text())
-    log = "[2024-05-01 10:00:00,000][{}][{}] - {}\n"
-    if kind == "failed":
-        summary.write_text(json.dumps(told | {"status": "failed", "test_top1": None}))
-        lines = [("a", "INFO", "epoch 1"), ("b", "ERROR", "error: The loss is nan, the rate 0.5.")]
-        (folder / "train.log").write_text("".join(log.format(*line) for line in lines))
-    elif kind == "killed":
-        summary.unlink()
-    elif kind == "stopped":
-        summary.write_text(json.dumps(told | {"status": "interrupted"}))
-    elif kind == "summary":
-        summary.write_text("{" * 10_000)
-    elif kind == "percent":
-        summary.write_text(json.dumps(told | {"test_top1": 1e9}))
-    elif kind == "metrics":
-        (folder / "metrics.jsonl").write_text('{"step": 3, "val/top1": "good"}\n')
-    elif kind == "events":
-        (path,) = folder.glob("events*")
-        path.write_bytes(path.read_bytes()[:100] + b"?" + path.read_bytes()[101:])
-    elif kind == "config":
-        (folder / ".hydra/config.yaml").write_text("!!python/object/apply:os.getcwd []")
-    elif kind == "overrides":
-        (folder / ".hydra/overrides.yaml").write_text("&a [*a]")
-    elif kind == "no config":
-        (folder / ".hydra/config.yaml").unlink()
-    elif kind == "seed":
-        (folder / ".hydra/config.yaml").write_text("seed: [1]")
+def test_runs_are_found_at_any_depth_once_and_not_inside_a_run(tmp_path):
+    runs = [write_run(tmp_path / name) for name in ("a/2_x", "a/10_x", "b/c/d")]
+    write_run(runs[0] / "inside")
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    assert find_runs([tmp_path, tmp_path / "b", runs[2]]) == [path.resolve() for path in runs]
+    assert find_runs([runs[1]]) == [runs[1].resolve()]
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        find_runs([tmp_path / "missing"])
+    with pytest.raises(FileNotFoundError, match="no run folder"):
+        find_runs([runs[0] / "inside/.hydra"])
+
+
+LOG = """[2024-05-01 10:00:00,000][a][INFO] - epoch 1
+[2024-05-01 10:00:00,000][b][ERROR] - error: The loss is nan, the rate 0.5.
+"""
+CUT_OFF = "no summary.json: it still runs, or was killed; 20 steps are recorded"
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "reason"),
+    ("file", "content", "status", "reason"),
     [
-        ("failed", "failed", "error: The loss is nan, the rate 0.5."),
-        ("killed", "unfinished", "no summary.json.*20 steps are recorded"),
-        ("stopped", "interrupted", "interrupted after 20 steps"),
-        ("summary", "unreadable", "summary.json is damaged"),
-        ("percent", "completed", "no test_top1 between 0 and 100"),
-        ("metrics", "unreadable", "metrics.jsonl is damaged"),
-        ("events", "unreadable", "is damaged: a checksum is wrong"),
-        ("config", "unreadable", "config.yaml is not the config of a run"),
-        ("overrides", "unreadable", "overrides.yaml is damaged"),
-        ("no config", "unreadable", "it has no .hydra/config.yaml"),
-        ("seed", "unreadable", "expected a whole number"),
+        ("summary.json", {"status": "failed"}, "failed", "failed after 20 steps"),
+        ("summary.json", {"status": "interrupted"}, "interrupted", "interrupted after 20 steps"),
+        ("summary.json", None, "unfinished", CUT_OFF),
+        ("summary.json", {"test_top1": 1e9}, "completed", "no test_top1 between 0 and 100"),
+        ("summary.json", {"test_top1": True}, "completed", "no test_top1 between 0 and 100"),
+        ("summary.json", "{" * 10_000, "unreadable", "summary.json is damaged"),
+        ("metrics.jsonl", '{"step": 3, "val/top1": "good"}\n', "unreadable", "s.jsonl is damaged"),
+        ("metrics.jsonl", '{"step": 3, "val/top1": 101}\n', "unreadable", "that is no percentage"),
+        ("events*", b"?" * 100, "unreadable", "is damaged: a checksum is wrong"),
+        (".hydra/config.yaml", "!!python/name:os.getcwd", "unreadable", "not the config"),
+        (".hydra/config.yaml", None, "unreadable", "it has no .hydra/config.yaml"),
+        (".hydra/config.yaml", "seed: [1]", "unreadable", r"seed='\[1\]': expected an integer."),
+        (".hydra/overrides.yaml", "&a [*a]", "unreadable", "overrides.yaml is not the list of"),
     ],
+)  # fmt: skip
+def test_a_run_that_does_not_count_has_a_reason(tmp_path, file, content, status, reason):
+    folder = write_run(tmp_path / "run")
+    (path,) = folder.glob(file)
+    if content is None:
+        path.unlink()
+    elif isinstance(content, dict):
+        path.write_text(json.dumps(json.loads(path.read_text()) | content))
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    run = read_run(folder)
+    assert (run.status, str(tmp_path) in run.problem) == (status, False)
+    assert re.search(reason, run.problem)
+    (folder / "train.log").write_text(LOG)
+    if status in ("failed", "interrupted", "unfinished"):  # its log has a better one
+        assert read_run(folder).problem == "error: The loss is nan, the rate 0.5."
+
+
+@pytest.mark.parametrize(
+    ("overrides", "scheduler"),
+    [('["+scheduler=rex", "seed=0"]', "rex"), ("[]", "StepLR"), (None, "StepLR")],
 )
-def test_a_run_that_does_not_count_is_listed_with_its_reason(tmp_path, kind, status, reason):
-    write_study(tmp_path, schedules=2, seeds=3)
-    break_run(tmp_path / "3_step_seed0", kind)
-    runs = read_all(tmp_path)
-    (lost,) = [run for run in runs if run.problem]
-    assert (lost.folder.name, lost.status) == ("3_step_seed0", status)
-    assert re.search(reason, lost.problem)
-    if kind in ("failed", "summary"):  # a whole report takes its time
-        report = write_report([tmp_path])
-        html = (tmp_path / "report.html").read_text()
-        assert "1 of 6 runs failed, were stopped or cannot be used" in html
-        assert "in the 2 seeds that both have (1, 2)" in html
-        assert any("n = 2)" in sentence for sentence in report.sentences)
-        (line,) = [line for line in tell(report) if line.startswith("does not count: 3_step")]
-        assert lost.problem in line
-        table = pd.read_csv(tmp_path / "results.csv")
-        assert table.counts.sum() == 5 and len(table) == 6
-
-
-def test_the_same_run_twice_counts_once(tmp_path):
-    for name in ("1_first", "2_again"):
-        write_run(tmp_path / name, seed=3)
-    (condition,) = arrange(runs := read_all(tmp_path))
-    assert {k: run.folder.name for k, run in condition.schedules[0].runs.items()} == {3: "2_again"}
-    assert condition.schedules[0].lost == [runs[0]]
-    assert runs[0].problem == "the same configuration and seed as 2_again, which counts"
+def test_a_run_without_a_summary_is_named_by_its_command_or_class(tmp_path, overrides, scheduler):
+    folder = write_run(tmp_path / "run", "StepLR")
+    (folder / "summary.json").unlink()
+    (folder / ".hydra/overrides.yaml").unlink()
+    if overrides:
+        (folder / ".hydra/overrides.yaml").write_text(overrides)
+    assert read_run(folder).scheduler == scheduler

@@ -1,4 +1,4 @@
-"""A search goes on where it was: cut trials come again with their values, others do not."""
+"""A search continues where it was: cut trials come again with their values, others do not."""
 
 import json
 
@@ -7,11 +7,12 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 from optuna.distributions import LogUniformDistribution
 from optuna.trial import TrialState, create_trial
 
-from runs.sweep.names import DEFAULTS, add_sweep_settings
-from runs.sweep.search import best_of_search, check_search, open_study, prepare_search
+from runs.sweep.names import add_sweep_settings
+from runs.sweep.search import check_search, describe_best, open_study, prepare_search
 from tests.conftest import ROOT
 
 LR = "optimizer.lr=tag(log,interval(0.001,1))"
@@ -33,7 +34,7 @@ def search(tmp_path):
 
 
 def add(study, folder, lr, state, record=None, value=None):
-    """Add a trial to the study, and what the sweep has left of its job."""
+    """Add a trial to the study, and the record of its job."""
     trial = create_trial(
         state=state,
         value=value,
@@ -49,16 +50,14 @@ def add(study, folder, lr, state, record=None, value=None):
 
 
 def waiting(study):
-    return [
-        trial.system_attrs["fixed_params"]
-        for trial in study.trials
-        if trial.state == TrialState.WAITING
-    ]
+    trials = study.get_trials(states=[TrialState.WAITING])
+    return [trial.system_attrs["fixed_params"] for trial in trials]
 
 
 def test_what_was_cut_comes_again_and_what_is_missing_is_counted(search, tmp_path):
     config = search("hydra.sweeper.n_trials=10")
     study = open_study(config)
+    assert describe_best(config) == "The search has no completed trial."
     add(study, tmp_path, 0.01, TrialState.COMPLETE, "completed", value=20.0)
     add(study, tmp_path, 0.02, TrialState.COMPLETE, "completed", value=30.0)
     add(study, tmp_path, 0.3, TrialState.FAIL, "failed")
@@ -71,70 +70,45 @@ def test_what_was_cut_comes_again_and_what_is_missing_is_counted(search, tmp_pat
     assert config.hydra.sweeper.n_trials == 8
     states = [trial.state for trial in open_study(config).trials[:7]]
     assert states[3:] == [TrialState.FAIL] * 3 + [TrialState.RUNNING]
-    assert best_of_search(config) == (
+    assert describe_best(config) == (
         "best of 2 trials: 30.00 % validation top-1 with optimizer.lr=0.02"
     )
-
-
-def test_what_waits_already_is_not_queued_twice(search, tmp_path):
-    config = search()
-    study = open_study(config)
-    add(study, tmp_path, 0.03, TrialState.FAIL, "interrupted")
-    prepare_search(config)
+    # What is queued already is not queued again, also when it began and was cut once more.
+    add(study, tmp_path, 0.03, TrialState.RUNNING)
     prepare_search(search())
-    add(study, tmp_path, 0.03, TrialState.RUNNING)  # it began, and was cut once more
-    prepare_search(search())
-    assert waiting(study) == [{"optimizer.lr": 0.03}]
-
-
-def test_a_search_that_is_complete_has_nothing_left_to_do(search, tmp_path):
+    assert len(waiting(study)) == 3
     config = search("hydra.sweeper.n_trials=1")
-    for lr in (0.01, 0.02):
-        add(open_study(config), tmp_path, lr, TrialState.COMPLETE, "completed", value=20.0)
     prepare_search(config)
     assert config.hydra.sweeper.n_trials == 0
-
-
-def test_a_search_looks_for_the_highest_and_keeps_its_study_in_the_folder(search, tmp_path):
-    config = search()
-    prepare_search(config)
-    study = optuna.load_study(str(tmp_path), f"sqlite:///{tmp_path}/search.db")
-    assert study.direction.name == "MAXIMIZE"
-    assert best_of_search(config) == "The search has no trial that ended well."
+    found = optuna.load_study(str(tmp_path), f"sqlite:///{tmp_path}/search.db")
+    assert found.direction.name == "MAXIMIZE"
 
 
 @pytest.mark.parametrize(
     ("words", "key", "value"),
     [
-        ((), "n_jobs", 1),
-        (("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), "n_jobs", 3),
-        (("hydra.sweeper.n_jobs=4",), "n_jobs", 4),
-        (("hydra.sweeper.storage=sqlite:///other.db",), "storage", "sqlite:///other.db"),
+        (SEARCH, "sweeper.n_jobs", 1),
+        ((*SEARCH, "hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), "sweeper.n_jobs", 3),
+        ((*SEARCH, "hydra.sweeper.n_jobs=4"), "sweeper.n_jobs", 4),
+        (("hydra/launcher=submitit_slurm",), "launcher.max_num_timeout", 20),
+        (("hydra/launcher=submitit_slurm",), "launcher.cpus_per_task", 2),
+        (("hydra/launcher=submitit_slurm", "hydra.launcher.mem_gb=8"), "launcher.mem_gb", 8),
     ],
 )
-def test_the_command_line_wins_over_our_defaults(search, words, key, value):
-    assert search(*words).hydra.sweeper[key] == value
-
-
-def test_a_slurm_job_gets_our_defaults_and_they_fit_the_plugin():
-    words = ("hydra/launcher=submitit_slurm", "hydra.launcher.mem_gb=8")
-    launcher = compose_sweep(*words).hydra.launcher
-    assert (launcher.mem_gb, launcher.cpus_per_task, launcher.max_num_timeout) == (8, 2, 20)
-    assert len(DEFAULTS["hydra/launcher=submitit_slurm"]) == 5
+def test_the_command_line_wins_over_our_settings_of_plugins(words, key, value):
+    assert OmegaConf.select(compose_sweep(*words).hydra, key) == value
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("optimizer.lr=0.1",), "hydra/sweeper=optuna: no key has values to search; expected one"),
-        (("dataset.val_size=0",), "dataset.val_size=0: a search goes by the accuracy"),
-        (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: expected at least 1."),
+        (("optimizer.lr=0.1",), "hydra/sweeper=optuna: expected a key with values to search"),
+        (("dataset.val_size=0",), "dataset.val_size=0: expected at least 1: a search maximizes"),
+        (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: expected an integer of at l"),
+        (("hydra.sweeper.n_jobs=-1",), "hydra.sweeper.n_jobs=-1: expected an integer of at least"),
         (("hydra.sweeper.storage=nothing",), "hydra.sweeper.storage=nothing: "),
         (("hydra.sweeper.storage=sqlite:////no/x.db",), "hydra.sweeper.storage=sqlite:////no"),
-        (
-            ("hydra.sweeper.storage=mysql://a/b",),
-            "hydra.sweeper.storage=mysql://a/b: Failed",
-        ),
+        (("hydra.sweeper.storage=mysql://a/b",), "hydra.sweeper.storage=mysql://a/b: Failed"),
     ],
 )
 def test_a_search_that_could_find_nothing_is_refused(search, words, sentence):

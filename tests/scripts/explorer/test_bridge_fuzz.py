@@ -1,7 +1,6 @@
 """What strangers paste: it is a setup or one sentence, and nothing is called or resolved."""
 
 import contextlib
-import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from scripts.explorer.bridge import (
     MAX_TEXT,
     Setup,
-    check_setup,
     names,
     read_command,
     read_state,
@@ -20,7 +18,6 @@ from scripts.explorer.bridge import (
     write_command,
     write_yaml,
 )
-from scripts.explorer.node import check_node
 from tests.helpers.mutations import CHANGES, HOSTILE, mutate
 from tests.helpers.sandbox import outcome
 
@@ -127,54 +124,40 @@ def warm():
             read_command(line)
 
 
-@pytest.mark.parametrize("text", LINES, ids=lambda text: ascii(text)[:50])
-def test_a_hostile_line_is_refused_in_one_sentence(text, tmp_path):
-    assert outcome(tmp_path, lambda: read_command(text)) is None
+def test_a_hostile_line_is_refused_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "swordfish")
+    for text in LINES:
+        assert outcome(tmp_path, lambda text=text: read_command(text)) is None, text
+    with pytest.raises(ValueError) as caught:
+        read_command("scheduler=step 'scheduler.gamma=${oc.env:HOME}'")
+    assert "swordfish" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", YAMLS, ids=lambda text: ascii(text)[:50])
-def test_a_hostile_yaml_is_refused_in_one_sentence(text, tmp_path):
-    assert outcome(tmp_path, lambda: read_yaml(text)) is None
-
-
-def test_no_environment_variable_is_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("SECRET", "swordfish")
-    for line in ("scheduler=step 'scheduler.gamma=${oc.env:SECRET}'", "scheduler=${oc.env:SECRET}"):
-        with pytest.raises(ValueError) as caught:
-            read_command(line)
-        assert "swordfish" not in str(caught.value)
-    assert os.environ["SECRET"] == "swordfish"
+def test_a_hostile_yaml_is_refused_in_one_sentence(tmp_path):
+    for text in [*YAMLS, *(content.decode("latin-1") for content in HOSTILE)]:
+        assert outcome(tmp_path, lambda text=text: read_yaml(text)) is None, text
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"base_lr": 0.0}, "optimizer.lr=0.0"),
         ({"base_lr": float("nan")}, "optimizer.lr=nan"),
-        ({"base_lr": True}, "optimizer.lr=True"),
         ({"epochs": 1.0}, "epochs=1.0"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"train_size": 45_001}, "dataset.train_size=45001"),
         ({"node": {"_target_": FIXED, "a": object()}}, r"scheduler\.a=<object"),
         ({"node": {"_target_": FIXED, "a": {"b": "${x}"}}}, r"scheduler\.a\.b='\$\{x\}'"),
         ({"node": {"_target_": FIXED, "null": 1}}, "'null' is not the name"),
-        ({"name": "../model/resnet18"}, "there are chained"),
+        ({"name": "../model/resnet18"}, "expected one of chained"),
+        ({"epochs": 100, "batch_size": 1}, "at most 2000000 are drawn"),
     ],
 )
-def test_a_setup_that_no_run_could_have_is_refused(fields, told):
+def test_a_setup_that_no_run_could_have_is_refused(fields, message):
     setup = Setup(**({"name": "none", "node": shipped("none")} | fields))
-    for use in (check_setup, trace, write_command, write_yaml):
-        with pytest.raises(ValueError, match=told):
+    for use in (trace, write_command, write_yaml):
+        with pytest.raises(ValueError, match=message):
             use(setup)
-
-
-def test_more_steps_than_a_page_can_draw_are_refused():
-    parts = [{"_target_": FIXED}] * 99
-    many = {"_target_": "oneflow.optim.lr_scheduler.ChainedScheduler", "schedulers": parts}
-    with pytest.raises(ValueError, match="with 100 scheduler nodes at most 20000 are drawn"):
-        trace(Setup("chained", many, epochs=60))
-    with pytest.raises(ValueError, match="at most 2000000 are drawn"):
-        trace(Setup("none", shipped("none"), epochs=100, batch_size=1))
 
 
 def usable(setup):
@@ -186,25 +169,9 @@ def usable(setup):
     return setup
 
 
-WORDS = st.sampled_from([line for line in LINES if len(line) < 200]) | st.text(max_size=60)
-GOOD = [f"scheduler={name}" for name in ("step", "warmup", "lambda", "piecewise")] + [
-    "epochs=1",
-    "scheduler.gamma=0.5",
-    "+scheduler.verbose=true",
-    "'scheduler.milestones=[8%,50%]'",
-    "scheduler.schedulers.0.start_factor=0.2",
-]
 FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@FUZZ
-@given(
-    text=st.text(max_size=200) | st.lists(st.sampled_from(GOOD) | WORDS, max_size=5).map(" ".join)
-)
-def test_any_text_is_a_setup_or_one_sentence(text, tmp_path):
-    outcome(tmp_path, lambda: usable(read_command(text)))
 
 
 @FUZZ
@@ -222,21 +189,6 @@ def test_a_damaged_yaml_is_a_node_or_one_sentence(changes, name, tmp_path):
     outcome(tmp_path, lambda: usable(Setup("none", read_yaml(text), epochs=2)))
 
 
-PARAMS = st.dictionaries(
-    st.sampled_from(["s0", "s1", "s7", "s8", "lang"]) | st.text(max_size=5),
-    st.sampled_from([*GOOD, "true", "[[", "1e999", '"']) | WORDS,
-    max_size=5,
-)
-
-
-@FUZZ
-@given(params=PARAMS)
-def test_any_address_is_a_state_or_one_sentence(params, tmp_path):
-    found = outcome(tmp_path, lambda: read_state(params))
-    if found is not None:
-        assert all(check_node(setup.node) for setup in found[0])
-
-
 @pytest.mark.parametrize(
     "params",
     [
@@ -248,11 +200,3 @@ def test_any_address_is_a_state_or_one_sentence(params, tmp_path):
 )
 def test_a_hostile_address_is_refused_in_one_sentence(params, tmp_path):
     assert outcome(tmp_path, lambda: read_state(params)) is None
-
-
-def test_the_hostile_bytes_are_refused_too(tmp_path):
-    for content in HOSTILE:
-        text = content.decode("latin-1")
-        assert outcome(tmp_path, lambda text=text: read_yaml(text)) is None
-        if text.strip():
-            assert outcome(tmp_path, lambda text=text: read_command(text)) is None

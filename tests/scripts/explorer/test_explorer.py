@@ -4,9 +4,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from scripts.explorer import bridge
+from scripts.explorer.animation import animation_page
 from scripts.explorer.bridge import Setup
+from scripts.explorer.chart import chart_rows
 from scripts.explorer.page import write_file
 from scripts.explorer.session import FIRST
+from tests.conftest import TINY
 from tests.helpers.pages import PAGE, button, control, errors, line, open_page, rates, rows, run
 
 
@@ -18,8 +21,10 @@ def page() -> AppTest:
 # --- what is drawn is what is trained -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", bridge.names())
-def test_the_page_draws_the_trace_of_every_schedule(page, name):
+@pytest.mark.parametrize(
+    "name", ["step", "reduce_on_plateau", "sequential", "lambda", "piecewise", "one_cycle"]
+)
+def test_the_page_draws_the_trace_of_a_schedule(page, name):
     run(control(page.selectbox, "choice").select(name))
     setup = Setup(name, bridge.shipped(name))
     trace, drawn = bridge.trace(setup), rates(page)
@@ -32,17 +37,7 @@ def test_the_page_draws_the_trace_of_every_schedule(page, name):
 def test_the_first_view_is_a_schedule_already_drawn():
     page = open_page()
     assert line(page) == f"python train.py scheduler={FIRST}"
-    assert [row["step"] for row in rows(page) if row["mark"] == "up"] == [2640, 5280, 7920]
     assert dict(page.query_params) == {"s0": [f"scheduler={FIRST}"]}
-
-
-def test_a_class_with_its_own_defaults():
-    page = open_page("s0=scheduler=step")
-    run(control(page.selectbox, "choice").select("class oneflow.optim.lr_scheduler.LinearLR"))
-    assert rates(page)[0] == pytest.approx(0.1 / 3)
-    assert bridge.read_command(line(page)).node == {
-        "_target_": "oneflow.optim.lr_scheduler.LinearLR"
-    }
 
 
 # --- controls -----------------------------------------------------------------------------------
@@ -62,13 +57,6 @@ def test_a_slider_a_number_and_a_unit_say_the_same():
     run(control(page.text_input, "scheduler.gamma").set_value("0.5"))
     run(control(page.text_input, "epochs").set_value("2"))
     assert line(page).endswith("scheduler.step_size=100ep scheduler.gamma=0.5 epochs=2")
-
-
-def test_a_switch_and_a_choice():
-    page = open_page("s0=scheduler=one_cycle")
-    run(control(page.toggle, "scheduler.three_phase").set_value(True))
-    run(control(page.button_group, "scheduler.anneal_strategy").set_value("linear"))
-    assert line(page).endswith("scheduler.anneal_strategy=linear scheduler.three_phase=true")
 
 
 def test_milestones_and_knots_are_added_and_removed():
@@ -107,23 +95,19 @@ def test_a_nested_schedule_is_built():
 
 
 @pytest.mark.parametrize(
-    ("address", "key", "typed", "sentence"),
+    ("address", "key", "typed", "about"),
     [
-        ("s0=scheduler=step", "scheduler.gamma", "much", "scheduler.gamma='much' is not"),
-        ("s0=scheduler=step", "scheduler.step_size", "-3", "scheduler.step_size='-3%' is not a le"),
-        ("s0=scheduler=step", "epochs", "0", "epochs=0 must be a whole number"),
-        ("s0=scheduler=step", "epochs", "9999", "The run has 3519648 steps: with 1 scheduler"),
-        ("s0=scheduler=rex", "optimizer.lr", "nan", "optimizer.lr=nan must be a number above 0"),
-        ("s0=scheduler=multistep", "scheduler.milestones[0]", "90", "scheduler.milestones are th"),
-        ("s0=scheduler=trapezoid", "scheduler.schedulers[0].start_factor", "2", "scheduler.sched"),
-        ("s0=scheduler=cosine_hard_restarts", "scheduler.warmup_steps", "100", "scheduler: Cos"),
+        ("s0=scheduler=step", "scheduler.gamma", "much", "scheduler.gamma='much'"),
+        ("s0=scheduler=step", "epochs", "9999", "The run has 3519648 steps"),
+        ("s0=scheduler=rex", "optimizer.lr", "nan", "optimizer.lr=nan"),
+        ("s0=scheduler=multistep", "scheduler.milestones[0]", "90", "scheduler.milestones"),
     ],
 )
-def test_what_is_wrong_is_said_once_and_the_last_curve_stays(address, key, typed, sentence):
+def test_a_mistake_is_shown_once_and_the_last_curve_stays(address, key, typed, about):
     page = open_page(address)
     before = rows(page)
     run(control(page.text_input, f"{key} text").set_value(typed))
-    assert [error[: len(sentence)] for error in errors(page)] == [sentence]
+    assert [error[: len(about)] for error in errors(page)] == [about]
     assert rows(page) == before
     assert control(page.text_input, f"{key} text").value == typed
 
@@ -160,47 +144,28 @@ def test_a_shared_address_shows_the_same_page():
     assert min(row["shown"] for row in rows(second)) > 0
 
 
-def test_sessions_do_not_share_anything():
-    first, second = open_page("s0=scheduler=step"), open_page("s0=scheduler=rex")
-    run(control(first.text_input, "scheduler.gamma").set_value("0.5"))
-    run(second)
-    run(first)
-    assert line(second) == "python train.py scheduler=rex"
-    assert line(first) == "python train.py scheduler=step scheduler.gamma=0.5"
+def test_an_address_that_cannot_be_read_is_refused_and_the_first_view_shown():
+    for language, message in (("en", "The address could not be read: "), ("zh", "无法读取地址：")):
+        page = open_page(f"s0=scheduler._target_=os.system&lang={language}")
+        assert errors(page)[0].startswith(f"{message}In the address, s0: ")
+        assert line(page) == f"python train.py scheduler={FIRST}"
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
-    [
-        ("s0=scheduler=nothing", "The address could not be read: In the address, s0: "),
-        ("s0=scheduler._target_=os.system", "The address could not be read: In the address, s0: "),
-        ("s0=scheduler=nothing&lang=zh", "无法读取地址：地址中的 s0："),
-    ],
-)
-def test_an_address_that_cannot_be_read_is_told_and_the_first_view_shown(address, told):
-    page = open_page(address)
-    assert errors(page)[0].startswith(told)
-    assert line(page) == f"python train.py scheduler={FIRST}"
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("python train.py scheduler=step scheduler.gamma=0.5", ""),
         ("_target_: schedulers.rex.REXLR\ntotal_steps: 50%\n", ""),
-        ("_target_: oneflow.optim.lr_scheduler.WarmUpLR\nwarmup_iters: 9\n", ""),
-        ("_target_: os.system\ncommand: ls\n", "scheduler._target_='os.system' is refused"),
+        ("_target_: os.system\ncommand: ls\n", "scheduler._target_='os.system'"),
         ("python train.py model=resnet18", "'model=resnet18' does not decide the curve"),
-        ("scheduler=step scheduler.gamma=much", "scheduler.gamma='much' is not"),
-        ("", "there is nothing to draw"),
     ],
 )
-def test_a_pasted_command_line_or_yaml_is_drawn_or_refused(text, told):
+def test_a_pasted_command_line_or_yaml_is_drawn_or_refused(text, message):
     page = open_page()
     page.text_area[0].set_value(text)
     run(next(b for b in page.button if b.label == "Draw it").click())
-    assert [error.startswith(told) for error in errors(page)] == ([True] if told else [])
-    if not told:
+    assert [error.startswith(message) for error in errors(page)] == ([True] if message else [])
+    if not message:
         node = bridge.read_command(text).node if "train.py" in text else bridge.read_yaml(text)
         assert bridge.read_command(line(page)).node == node
 
@@ -213,11 +178,15 @@ def test_chinese_and_the_two_axes():
     assert page.query_params["log"] == ["true"]
 
 
-def test_the_animation_takes_the_place_of_the_chart():
+def test_the_animation_holds_the_curves_and_nothing_from_outside():
     page = open_page("s0=scheduler=step")
     run(next(b for b in page.button if b.label == "Play").click())
     assert not page.get("vega_lite_chart")
     assert "10560" in page.get("iframe")[0].proto.srcdoc
+    drawn = chart_rows([Setup("step", bridge.shipped("step"))], 0, False)
+    words = {"step": "step", "epoch": "epoch", "play": "Play"}
+    film = animation_page(drawn, ["</script>"], False, 10560, 352, words)
+    assert film.count("</script>") == 1 and "http" not in film
 
 
 @pytest.mark.parametrize(
@@ -229,3 +198,22 @@ def test_files_are_made_when_they_are_asked_for(suffix, start):
     assert content.startswith(start)
     if suffix == ".csv":
         assert content.count(b"\n") == 1 + 352
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def test_a_run_folder_shows_what_was_planned_applied_and_reached(train_here):
+    folder = train_here(*TINY, "scheduler=step", folder="run")
+    page = open_page(f"page=runs&folder={folder}")
+    drawn = {
+        kind: {row["step"]: row["rate"] for row in rows(page) if row["kind"] == kind}
+        for kind in ("planned", "applied")
+    }
+    assert drawn["planned"].keys() == drawn["applied"].keys()
+    assert drawn["applied"] == pytest.approx(drawn["planned"], rel=1e-6)
+    assert [row["step"] for row in rows(page, 1)] == [10, 20]
+    texts = [html.proto.body for html in page.get("html")]
+    assert any("<b>20</b> of 20 recorded rates as planned" in text for text in texts)
+    page = open_page(f"page=runs&folder={folder.parent}/nowhere")
+    assert "cannot be opened" in errors(page)[0]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plots.pictures import COLORS, write_range_test
+from plots.curves import COLORS
 from schedulers import Horizon, trace_lr
-from scripts.lr_range_test.__main__ import LossCurve, RangeTest, build_ramp, lr_range_test
+from scripts.lr_range_test.__main__ import LossCurve, build_ramp, lr_range_test
+from scripts.lr_range_test.picture import write_range_test
 from tests.conftest import ROOT, TINY, compose_config
 
 SMALL = tuple(word for word in TINY if not word.startswith("epochs"))
@@ -98,46 +99,40 @@ def test_a_ramp_longer_than_an_epoch_goes_on_with_the_next(find):
     }
 
 
-def feed(losses, smoothing=0.0, divergence=2.0, gradient=1.0):
-    """The curve of a test that was told these losses, up to where it stopped."""
-    settings = SimpleNamespace(
-        smoothing=smoothing, divergence=divergence, steps=20, mode="exponential"
-    )
-    curve = LossCurve(settings)
+def feed(losses, smoothing=0.0):
+    """The curve of a test with these losses, up to where it stopped."""
+    curve = LossCurve(SimpleNamespace(smoothing=smoothing, divergence=2.0, steps=20))
     for step, loss in enumerate(losses):
-        watch = SimpleNamespace(numpy=lambda loss=loss: np.array([loss, gradient]))
-        curve.train_step(step, [0.5 * (step + 1)], watch, None, 1, 0)
+        curve.train_step(step, [0.5 * (step + 1)], np.array(loss), None, 1)
         if curve.stopped:
             break
     return curve
 
 
 @pytest.mark.parametrize(
-    ("losses", "settings", "kept", "stopped"),
+    ("losses", "smoothing", "kept", "stopped"),
     [
-        ([4, 4, 3, 2, 3, 4], {}, 6, None),  # 4 is not above 2 times 2
-        ([4, 4, 3, 2, 3, 4.1, 9], {}, 6, "step 5, rate 3: smoothed loss above 2 times"),
+        ([4, 4, 3, 2, 3, 4], 0.0, 6, None),  # 4 is not above 2 times 2
+        ([4, 4, 3, 2, 3, 4.1, 9], 0.0, 6, "step 5, rate 3: smoothed loss above 2 times its lowest"),
         # Steps 0 and 1 are the first tenth: neither do they stop the test nor are they the lowest.
-        ([1, 9, 4, 5, 6, 7, 8], {}, 7, None),
+        ([1, 9, 4, 5, 6, 7, 8], 0.0, 7, None),
         # The average is 4, 4, 4, and (4 * (1 - 0.5^3) + 16 * 0.5) / ... = 10.4 with the 16.
-        ([4, 4, 4, 16], {"smoothing": 0.5}, 4, "step 3, rate 2: smoothed loss"),
-        ([4, 4, 4, 10], {"smoothing": 0.5}, 4, None),
-        ([4, 4, float("nan"), 4], {}, 2, "step 2, rate 1.5: the loss or its gradient is not"),
-        ([4, float("inf")], {}, 1, "step 1, rate 1: the loss or its gradient is not finite"),
-        ([4, 4], {"gradient": float("nan")}, 0, "step 0, rate 0.5: the loss or its gradient"),
+        ([4, 4, 4, 16], 0.5, 4, "step 3, rate 2: smoothed loss above 2 times its lowest"),
+        ([4, 4, 4, 10], 0.5, 4, None),
+        ([4, 4, np.nan, 4], 0.0, 2, "step 2, rate 1.5: the loss is not finite"),
+        ([np.inf, 4], 0.0, 0, "step 0, rate 0.5: the loss is not finite"),
     ],
 )
-def test_the_guard_stops_a_test_that_diverges(losses, settings, kept, stopped):
-    curve = feed(losses, **settings)
+def test_the_guard_stops_a_test_that_diverges(losses, smoothing, kept, stopped):
+    curve = feed(losses, smoothing)
     assert curve.losses == losses[:kept]
-    assert (curve.stopped or "").startswith(f"stopped at {stopped}" if stopped else "")
-    assert bool(curve.stopped) == bool(stopped)
+    assert curve.stopped == (stopped and f"stopped at {stopped}")
 
 
 def test_a_loss_that_is_not_finite_ends_the_test_before_its_update(find, tmp_path):
     words = ("range_test.start_lr=1e3", "range_test.end_lr=1e30", "range_test.divergence=1e300")
     found = find(*words, "range_test.steps=30")
-    assert "the loss or its gradient is not finite" in found["stopped"]
+    assert "the loss is not finite" in found["stopped"]
     assert len(found["losses"]) < 30
     assert np.isfinite(found["losses"]).all()
     assert (tmp_path / "found/range_test.png").stat().st_size > 0
@@ -152,14 +147,17 @@ def test_a_loss_that_is_not_finite_ends_the_test_before_its_update(find, tmp_pat
         ("range_test.steps=9", "range_test.steps=9: expected an integer of at least 10."),
         ("range_test.steps=1ep", "range_test.steps='1ep': expected an integer of at least 10."),
         ("range_test.mode=log", "range_test.mode='log': expected exponential or linear."),
-        ("range_test.smoothing=1", "range_test.smoothing=1: expected a number from 0 up to"),
+        (
+            "range_test.smoothing=1",
+            "range_test.smoothing=1: expected a number of at least 0 and below 1.",
+        ),
         ("range_test.divergence=1", "range_test.divergence=1: expected a number above 1."),
         ("batch_size=0", "batch_size=0: expected an integer of at least 1."),
-        ("scheduler=step", "scheduler=step: a range test has a schedule"),
-        ("+scheduler.gamma=0.5", r"\+scheduler.gamma=0.5: a range test has a schedule"),
-        ("optimizer.lr=0.1", "optimizer.lr=0.1: a range test has a schedule"),
-        ("epochs=3", "epochs=3: a range test has a schedule, a length"),
-        ("resume=outputs/x", "resume=outputs/x: a range test has"),
+        ("scheduler=step", "scheduler=step: a range test sets its schedule"),
+        ("+scheduler.gamma=0.5", r"\+scheduler.gamma=0.5: a range test sets its schedule"),
+        ("optimizer.lr=0.1", "optimizer.lr=0.1: a range test sets its schedule"),
+        ("epochs=3", "epochs=3: a range test sets its schedule, its length"),
+        ("resume=outputs/x", "resume=outputs/x: a range test sets"),
     ],
 )
 def test_what_cannot_be_a_range_test_is_refused(find, override, sentence):
@@ -170,7 +168,7 @@ def test_what_cannot_be_a_range_test_is_refused(find, override, sentence):
 def test_a_folder_with_something_in_it_is_refused_and_left_alone(find, tmp_path):
     (tmp_path / "found").mkdir()
     (tmp_path / "found/summary.json").write_text("{}")
-    with pytest.raises(ValueError, match="is not empty: expected a new folder"):
+    with pytest.raises(ValueError, match=r"found': expected a new or an empty folder."):
         find()
     assert [path.name for path in (tmp_path / "found").iterdir()] == ["summary.json"]
 
@@ -179,8 +177,9 @@ def test_the_picture_marks_each_answer_and_no_other(tmp_path):
     rates = [10 ** (-4 + k / 10) for k in range(31)]
     losses = [4 - 0.05 * k for k in range(31)]
     answers = {"steepest": 1e-3, "minimum/10": "none", "valley": 1e-2, "slide": "none"}
-    found = RangeTest("x", "exponential", rates, losses, losses, None, answers)
-    write_range_test(tmp_path / "a.png", found)
+    curve = LossCurve(SimpleNamespace(mode="exponential"))
+    curve.rates, curve.losses, curve.smoothed = rates, losses, losses
+    write_range_test(tmp_path / "a.png", "x", curve, answers)
     pixels = np.array(Image.open(tmp_path / "a.png").convert("RGB")).reshape(-1, 3).astype(int)
     wanted = [np.array(list(bytes.fromhex(color[1:]))) for color in COLORS[:4]]
     assert [(abs(pixels - color).max(axis=1) < 12).any() for color in wanted] == [1, 0, 1, 0]

@@ -1,0 +1,49 @@
+"""Curves over seeds: few points, and runs for TensorBoard."""
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from runs.comparison.curves import build_band, write_groups
+from runs.comparison.runs import find_runs
+from runs.comparison.settings import arrange
+from runs.comparison.tables import compare_condition
+from tests.helpers.studies import read_all, write_run
+
+
+def test_a_band_has_the_steps_of_all_runs_that_draw_their_mean():
+    curves = [dict.fromkeys(range(0, 1000 + j), 1.0 + j) for j in range(3)]
+    curves[0] |= dict.fromkeys(range(500, 1000), 0.4)
+    band = build_band(curves)
+    assert band.to_dict("list") == {
+        "step": [0, 499, 500, 999],
+        "mean": [2.0, 2.0, pytest.approx(1.8), pytest.approx(1.8)],
+        "low": [1.0, 1.0, 0.4, 0.4],
+        "high": [3.0] * 4,
+    }
+    assert build_band([{0: 1.0}, {1: 1.0}]) is build_band([]) is None
+
+
+def read_group(folder):
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    return {
+        tag: [(event.step, round(event.value, 4)) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+    }
+
+
+def test_mean_low_and_high_curves_are_runs_for_tensorboard(tmp_path):
+    for seed, last in ((0, 20.0), (1, 30.0), (2, 25.0)):
+        write_run(tmp_path / f"runs/{seed}", "step", seed, val={10: 10.0, 20: last})
+    other = tmp_path / "groups/notes.txt"
+    other.parent.mkdir()
+    other.write_text("mine")
+    conditions = arrange(read_all(tmp_path / "runs"))
+    for _ in range(2):  # the second report replaces the points of the first
+        write_groups(tmp_path, [compare_condition(part, None, []) for part in conditions])
+        for curve, last in (("mean", 25.0), ("low", 20.0), ("high", 30.0)):
+            assert len(list((tmp_path / "groups/step" / curve).iterdir())) == 1
+            found = read_group(tmp_path / "groups/step" / curve)
+            assert found["val/top1"] == [(10, 10.0), (20, last)]
+            assert [found["lr/group0"][k] for k in (0, 1, 2)] == [(0, 0.1), (5, 0.1), (6, 0.02)]
+    assert other.read_text() == "mine"
+    assert len(find_runs([tmp_path])) == 3  # groups/ are no runs
