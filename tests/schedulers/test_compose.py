@@ -140,6 +140,9 @@ def test_warmup_is_oneflows_bit_for_bit(method, prefix):
     options = {"warmup_method": method, "warmup_prefix": prefix, "warmup_iters": 11}
     for child in range(3):
         assert same_curves(lambda lib, o, c=child: lib.WarmupLR(children(o)[c], **options))
+    options["warmup_iters"] = 0  # no warm-up: the schedule inside
+    assert same_curves(lambda lib, o: lib.WarmupLR(children(o)[1], **options))
+    options["warmup_iters"] = 11
     assert same_curves(lambda lib, o: lib.WarmupLR(o, **options))
 
 

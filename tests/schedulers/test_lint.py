@@ -99,6 +99,7 @@ TRAPS = [
     ("negative", 701, function("line_down", zero_at=700), function("line_down", zero_at=1000)),
     ("not_finite", 7, function("nan_at", at=7), function("line_down", zero_at=1000)),
     ("warmup", 999, warmup(None, warmup_iters=1500), warmup(None, warmup_iters=500)),
+    ("warmup", 999, linear(0.1, 1.0, 1500), linear(0.1, 1.0, 900)),
     ("warmup", 999, node("NoamLR", warmup_steps=1200), node("NoamLR", warmup_steps=900)),
     ("length", 999, cosine(1200), cosine(1005)),
     ("length", 999, warmup(cosine("100%")), warmup(cosine("92%"))),
