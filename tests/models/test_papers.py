@@ -260,6 +260,7 @@ def test_the_trainer_sees_layers_that_draw_numbers():
         (lambda: densenet.DenseNetBC((2, 2), 12, 10), "stem.weight", math.sqrt(2 / (24 * 9))),
         (lambda: vit.vit_lite_7_4(10), "layers.0.mlp.1.weight", 0.02),
         (lambda: vit.vit_lite_7_4(10), "patches.weight", math.sqrt(2 / 48)),
+        (lambda: vit.vit_lite_7_4(10), "positions", 0.2),
     ],
 )
 def test_first_weights_have_the_spread_that_the_files_name(build, name, std):
