@@ -21,7 +21,6 @@ from plots.curves import COLORS, Curve, write_csv
 from schedulers.build import is_plateau
 from scripts.explorer import bridge
 from scripts.explorer import session as session
-from scripts.explorer.animation import animation_page
 from scripts.explorer.bridge import Setup
 from scripts.explorer.chart import Drawn, chart_rows, chart_spec, describe, find_traps
 from scripts.explorer.panel import Panel
@@ -43,7 +42,6 @@ STYLE = """<style>
 [class*="st-key-edit-"] button>*{width:auto;flex:none}
 .figures{display:flex;flex-wrap:wrap;gap:.1rem .8rem;font-variant-numeric:tabular-nums}
 .figures span{color:#6B7280;font-size:.82rem;min-width:5.2rem;white-space:nowrap}
-.figures i{width:.75rem;height:.75rem;border-radius:50%;align-self:center}
 .figures b{color:#222;font-size:.92rem;font-weight:600}
 .lint,.note{font-size:.88rem;margin:0} .lint{color:#B34700} .note{color:#6B7280}
 @media (min-width:641px){
@@ -74,20 +72,13 @@ def page() -> None:
     )
     st.html(STYLE.replace("@COLORS@", dots))
     header(language)
-    if st.session_state.view["page"] == "runs":
-        from scripts.explorer.runs import draw_runs
-
-        draw_runs(language)
-        session.remember()
-    else:
-        explore()
+    explore()
 
 
 def header(language: str) -> None:
-    """The title, the two views and the language."""
+    """Draw the title, the language and what is wrong with the address."""
     with st.container(horizontal=True, vertical_alignment="center", key="header", gap="medium"):
         st.title(say("title", language), width="stretch")
-        session.switch("page", session.VIEWS, lambda view: say(f"view_{view}", language))
         session.switch("lang", list(LANGUAGES), LANGUAGES.__getitem__)
     if complaint := st.session_state.complaint:
         st.error(say("bad_address", language, reason=plain(complaint)))
@@ -127,11 +118,6 @@ def draw_tools(drawn: Sequence[Drawn], language: str) -> None:
     """What stands above the chart: its axis, the animation, the files, the length of the run."""
     state = st.session_state
     session.switch("log", [False, True], lambda log: say("log" if log else "linear", language))
-    st.button(
-        say("stop" if state.playing else "play", language),
-        icon=":material/show_chart:" if state.playing else ":material/play_arrow:",
-        on_click=lambda: state.update(playing=not state.playing),
-    )
     draw_downloads(drawn, language)
     horizon = drawn[state.current].horizon
     told = say(
@@ -142,20 +128,14 @@ def draw_tools(drawn: Sequence[Drawn], language: str) -> None:
 
 
 def draw_chart(drawn: Sequence[Drawn], language: str) -> None:
-    """All curves, still or drawing themselves."""
+    """Draw the chart with all curves."""
     state = st.session_state
     log, horizon = state.view["log"], drawn[state.current].horizon
     rows, labels = chart_rows(state.good, state.current, log), session.labels_of(state.good)
     longest = max(d.horizon.total_steps for d in drawn)
-    if state.playing:
-        words = {key: say(key, language) for key in ("step", "epoch", "play")}
-        film = animation_page(rows, labels, log, longest, horizon.steps_per_epoch, words)
-        with st.container(key="chart"):
-            st.iframe(film, height=330)
-    else:
-        spec = chart_spec(labels, state.current, horizon, longest, log, language)
-        with st.container(key="chart"):
-            st.vega_lite_chart(rows, spec, theme=None, key="curves")
+    spec = chart_spec(labels, state.current, horizon, longest, log, language)
+    with st.container(key="chart"):
+        st.vega_lite_chart(rows, spec, theme=None, key="curves")
 
 
 def draw_downloads(drawn: Sequence[Drawn], language: str) -> None:

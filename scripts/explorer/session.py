@@ -20,7 +20,6 @@ from scripts.explorer.texts import LANGUAGES
 
 FIRST = "cosine_warm_restarts"
 MOST_CURVES = len(COLORS)
-VIEWS = ("schedules", "runs")
 
 
 def start() -> None:
@@ -44,16 +43,14 @@ def start() -> None:
     state.view = {
         "lang": view.get("lang") if view.get("lang") in LANGUAGES else "en",
         "log": view.get("log") is True,
-        "page": view.get("page") if view.get("page") in VIEWS else VIEWS[0],
-        "folder": str(view.get("folder", "")),
     }
-    state.address, state.playing = address, False
+    state.address = address
 
 
 def remember() -> str:
     """Put what the page shows into its address; returns why not, where it cannot be."""
     state = st.session_state
-    defaults = {"lang": "en", "log": False, "page": VIEWS[0], "folder": "", "edit": 0}
+    defaults = {"lang": "en", "log": False, "edit": 0}
     view = {k: v for k, v in {**state.view, "edit": state.current}.items() if v != defaults[k]}
     try:
         address = bridge.write_state(state.good, view)

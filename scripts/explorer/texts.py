@@ -78,8 +78,6 @@ def say(key: str, language: str, **values: object) -> str:
 
 TEXTS: dict[str, tuple[str, str]] = {
     "title": ("Learning-rate explorer", "学习率调度探索"),
-    "view_schedules": ("Schedules", "调度"),
-    "view_runs": ("Runs", "训练记录"),
     "schedule": ("Schedule", "调度"),
     "class_defaults": ("class {name}, its own defaults", "{name} 类，用它自己的默认值"),
     "about": ("When to use it, and its trap", "何时用，有何陷阱"),
@@ -121,8 +119,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "wrap_times": ("Multiply by another", "乘另一个调度"),
     "linear": ("Linear", "线性"),
     "log": ("Log", "对数"),
-    "play": ("Play", "播放"),
-    "stop": ("Back to the chart", "返回图表"),
     "download": ("Download", "下载"),
     "keep": ("Compare with another", "与另一条比较"),
     "edit": ("Edit this curve", "编辑这条曲线"),
@@ -164,35 +160,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "paste_label": ("YAML or command line", "YAML 或命令行"),
     "paste_button": ("Draw it", "画出来"),
     "bad_address": ("The address could not be read: {reason}", "无法读取地址：{reason}"),
-    "folder": ("Run folder, or a sweep", "训练目录，或一次扫描"),
-    "folder_help": (
-        "A folder that `train.py` left behind, or one of several: `outputs/…`, `multirun/…`",
-        "`train.py` 留下的目录，或包含多个这种目录的目录：`outputs/…`、`multirun/…`",
-    ),
-    "no_runs": (
-        "There is no run in outputs/ or multirun/ yet: train one, or type a folder.",
-        "outputs/ 和 multirun/ 中还没有训练：先训练一次，或输入目录。",
-    ),
-    "outside": (
-        "This page is served beyond this machine, so it opens only folders below {place}.",
-        "本页对外提供服务，因此只打开 {place} 之下的目录。",
-    ),
-    "applied": ("applied", "实际"),
-    "planned": ("planned", "计划"),
-    "val_top1": ("validation top-1", "验证 top-1"),
-    "run_name": ("run", "训练"),
-    "completed": ("completed", "已完成"),
-    "interrupted": ("interrupted", "被中断"),
-    "failed": ("failed", "失败"),
-    "unfinished": ("unfinished", "未结束"),
-    "as_planned": (
-        "<b>{equal:,}</b> of {total:,} recorded rates as planned",
-        "{total:,} 个学习率中有 <b>{equal:,}</b> 个与计划一致",
-    ),
-    "too_many_runs": (
-        "The first {shown} of {total} runs are drawn.",
-        "只画出 {total} 次训练中的前 {shown} 次。",
-    ),
 }
 
 # What the lint finds, in Chinese; English is the lint's own.
