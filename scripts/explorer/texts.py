@@ -1,7 +1,6 @@
-"""What the explorer's page says, in English and Chinese.
+"""The page's texts in English and Chinese.
 
-Of the schedules and their arguments it says what the guide says (docs/schedules*.md): a text is
-written once.
+The texts on schedules and their arguments come from the guide (docs/schedules*.md).
 """
 
 import re
@@ -19,7 +18,7 @@ _WHAT = r"^\[`\w+\.yaml`\]\S*\s·\s(?:\[`\w+`\]\(.*?\)|`\w+`)[.。]\s?(.*?)\n\n"
 
 @dataclass(frozen=True)
 class Entry:
-    """What the guide says of one schedule.
+    """The guide's texts on one schedule.
 
     Attributes:
         what: the shape, in a sentence or two.
@@ -38,7 +37,7 @@ class Entry:
 
 @cache
 def read_guide(language: str) -> dict[str, Entry]:
-    """The guide's entries by name, in its order."""
+    """Return the guide's entries by name, in its order."""
     text = (CONF.parent / "docs" / _GUIDES[language]).read_text()
     short = dict(re.findall(r"^\| \[<img.*?\| \[`(\w+)`\].*?\| .*? \| (.*) \|$", text, re.M))
     sections = re.split(r"^###? (.+)\n", text, flags=re.M)
@@ -58,12 +57,12 @@ def _read_entry(text: str, short: str, language: str) -> Entry:
 
 
 def _clean(text: str) -> str:
-    """Markdown of one line, without links, which lead nowhere from the page."""
+    """Return Markdown of one line, without links, which lead nowhere from the page."""
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(text.split()))
 
 
 def plain(text: str) -> str:
-    r"""The text for Streamlit, which would take it for Markdown: an image in it would be fetched.
+    r"""Return the text escaped for Streamlit's Markdown, where an image would be fetched.
 
     >>> print(plain("![x](http://y) gamma='a*b'"))
     \!\[x\]\(http\://y\) gamma='a\*b'
@@ -72,7 +71,7 @@ def plain(text: str) -> str:
 
 
 def say(key: str, language: str, **values: object) -> str:
-    """A text of the page."""
+    """Return a text of the page."""
     return TEXTS[key][list(LANGUAGES).index(language)].format(**values)
 
 
@@ -131,7 +130,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "平均学习率占基础学习率的比例：整个训练总共走多远",
     ),
     "peak": ("peak", "最高"),
+    "peak_help": ("Highest rate", "最高的学习率"),
     "least": ("minimum", "最低"),
+    "least_help": ("Lowest rate", "最低的学习率"),
     "above": ("above half peak", "高于峰值一半"),
     "above_help": (
         "Share of the run at more than half the peak rate",
@@ -162,7 +163,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "bad_address": ("The address could not be read: {reason}", "无法读取地址：{reason}"),
 }
 
-# What the lint finds, in Chinese; English is the lint's own.
+# The lint's rules in Chinese; English comes from the lint.
 LINT_ZH = {
     "not_finite": "学习率不是有限的数；请修正调度",
     "negative": "学习率为负；让下降早些结束",

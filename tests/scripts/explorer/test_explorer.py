@@ -4,9 +4,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from scripts.explorer import bridge
-from scripts.explorer.bridge import Setup
 from scripts.explorer.page import write_file
 from scripts.explorer.session import FIRST
+from scripts.explorer.setups import Setup, shipped, trace
 from tests.helpers.pages import PAGE, button, control, errors, line, open_page, rates, rows, run
 
 
@@ -23,10 +23,10 @@ def page() -> AppTest:
 )
 def test_the_page_draws_the_trace_of_a_schedule(page, name):
     run(control(page.selectbox, "choice").select(name))
-    setup = Setup(name, bridge.shipped(name))
-    trace, drawn = bridge.trace(setup), rates(page)
-    assert {0, len(trace) - 1} <= drawn.keys() and len(drawn) >= 240
-    assert drawn == {step: trace[step] for step in drawn}
+    setup = Setup(name, shipped(name))
+    trained, drawn = trace(setup), rates(page)
+    assert {0, len(trained) - 1} <= drawn.keys() and len(drawn) >= 240
+    assert drawn == {step: trained[step] for step in drawn}
     assert line(page) == f"python train.py scheduler={name}"
     assert page.code[1].value == bridge.write_yaml(setup).strip()
 
@@ -82,8 +82,8 @@ def test_a_nested_schedule_is_built():
     names = [part["_target_"].rpartition(".")[2] for part in node["schedulers"]]
     assert names == ["LinearLR", "REXLR", "ChainedScheduler"]
     assert node["milestones"] == ["8%", "60%"]
-    trace = bridge.trace(bridge.read_command(line(page)))
-    assert rates(page) == {step: trace[step] for step in rates(page)}
+    trained = trace(bridge.read_command(line(page)))
+    assert rates(page) == {step: trained[step] for step in rates(page)}
     run(button(page, "down () 0").click())
     run(button(page, "remove ('schedulers', 2)").click())
     node = bridge.read_command(line(page)).node
@@ -118,7 +118,7 @@ def test_curves_are_compared_edited_and_removed():
         run(next(b for b in page.button if b.label == "Compare with another").click())
         run(control(page.selectbox, "choice").select(name))
     assert {row["curve"] for row in rows(page)} == {"c0", "c1", "c2"}
-    assert rates(page, "c1") == {s: bridge.trace(Setup("rex", bridge.shipped("rex")))[s]
+    assert rates(page, "c1") == {s: trace(Setup("rex", shipped("rex")))[s]
                                  for s in rates(page, "c1")}  # fmt: skip
     run(button(page, "edit 0").click())
     assert line(page) == "python train.py scheduler=step"
@@ -179,7 +179,7 @@ def test_chinese_and_the_two_axes():
     ("suffix", "start"), [(".png", b"\x89PNG"), (".gif", b"GIF89a"), (".csv", b"step,epoch,")]
 )
 def test_files_are_made_when_they_are_asked_for(suffix, start):
-    setups = [Setup(name, bridge.shipped(name), epochs=1) for name in ("step", "rex")]
+    setups = [Setup(name, shipped(name), epochs=1) for name in ("step", "rex")]
     content = write_file(suffix, setups, log=False)
     assert content.startswith(start)
     if suffix == ".csv":
