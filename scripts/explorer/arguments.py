@@ -1,47 +1,39 @@
-"""The explorer's controls of the arguments of one node: amounts, lengths, knots, switches."""
-
-from collections.abc import Callable
-from typing import Any
+"""The controls of the arguments of one node: amounts, lengths, knots, switches."""
 
 import streamlit as st
 
-from scripts.explorer import bridge
-from scripts.explorer import fields as fields
-from scripts.explorer import nodes as nodes
-from scripts.explorer.controls import Controls, words
-from scripts.explorer.fields import Field, Node, Path
-from scripts.explorer.texts import Entry, read_guide
+from scripts.explorer import nodes
+from scripts.explorer.controls import Controls
+from scripts.explorer.fields import Field, Node, key_of
+from scripts.explorer.setups import shipped
+from scripts.explorer.texts import read_guide
 
 
 class Arguments(Controls):
     """The controls of the arguments of one node."""
 
     def _draw_field(self, field: Field, node: Node) -> None:
-        meaning = self._meaning(field, node)
-        if field.kind == "lengths":
-            self._draw_lengths(field, meaning)
-        elif field.kind == "knots":
-            self._draw_knots(field, node, meaning)
+        label = f"`{field.name}` {self._meaning(field, node)}"
+        if field.kind in ("lengths", "knots"):
+            self._draw_entries(field, label)
         elif field.kind in ("switch", "choice", "join"):
-            self._draw_choice_of(field, meaning)
+            self._draw_choice_of(field, label)
         else:
             self._draw_amount(
-                fields.key_of(field.path), field.name, field.value, field.units, meaning,
-                lambda value: self._set(field.path, value), slider=field.kind != "text",
-            )  # fmt: skip
+                field.path, field.value, field.units, label, slider=field.kind != "text"
+            )
 
     def _meaning(self, field: Field, node: Node) -> str:
-        """What the guide says of the argument, in this schedule or else in that of its class."""
+        """Return the guide's text on the argument, of this schedule or else of its class."""
         guide = read_guide(self.language)
-        dotted = ".".join(map(str, field.path))
-        own = guide[self.setup.name].arguments.get(dotted)
-        same = bridge.shipped(self.setup.name)
+        text = guide[self.setup.name].arguments.get(".".join(map(str, field.path)))
         try:
-            if own and nodes.value_at(same, field.path[:-1])["_target_"] == node["_target_"]:
-                return own
+            same = nodes.value_at(shipped(self.setup.name), field.path[:-1])
+            if text and same["_target_"] == node["_target_"]:
+                return text
         except (LookupError, TypeError):
             pass
-        entries: list[Entry] = list(guide.values())
+        entries = list(guide.values())
         if template := nodes.templates().get(node["_target_"]):
             entries.insert(0, guide[template])
         for entry in entries:
@@ -50,9 +42,9 @@ class Arguments(Controls):
                     return text
         return ""
 
-    def _draw_choice_of(self, field: Field, meaning: str) -> None:
-        self._label(field.name, meaning)
-        key = self._seed(fields.key_of(field.path), field.value)
+    def _draw_choice_of(self, field: Field, label: str) -> None:
+        st.markdown(label)
+        key = self._seed(key_of(field.path), field.value)
 
         def changed() -> None:
             if st.session_state[key] is not None:
@@ -61,12 +53,13 @@ class Arguments(Controls):
         if field.kind == "switch":
             st.toggle(field.name, key=key, on_change=changed, label_visibility="collapsed")
         elif isinstance(field.value, list):
-            text = ", ".join(map(str, field.value))
-            key = self._seed(f"{fields.key_of(field.path)} list", text)
-            st.text_input(
-                field.name, key=key, label_visibility="collapsed",
-                on_change=lambda: self._set(field.path, words(st.session_state[key])),
-            )  # fmt: skip
+            list_key = self._seed(f"{key_of(field.path)} list", ", ".join(map(str, field.value)))
+
+            def typed() -> None:
+                words = st.session_state[list_key].strip("[] ").split(",")
+                self._set(field.path, [word.strip() for word in words])
+
+            st.text_input(field.name, key=list_key, label_visibility="collapsed", on_change=typed)
         else:
             options = list(field.choices) or ["linear", "cosine", "step"]
             if field.value not in options:
@@ -75,76 +68,26 @@ class Arguments(Controls):
                 field.name, options, key=key, on_change=changed, label_visibility="collapsed",
                 format_func=str,
             )  # fmt: skip
-        self._tell(fields.key_of(field.path))
+        self._show_problem(key_of(field.path))
 
-    def _draw_lengths(self, field: Field, meaning: str) -> None:
-        self._label(field.name, meaning)
-        for index in range(len(field.value or [])):
+    def _draw_entries(self, field: Field, label: str) -> None:
+        """Draw a list of drops, or of knots: a length and a factor each."""
+        st.markdown(label)
+        knots, entries = field.kind == "knots", field.value or []
+        for index, entry in enumerate(entries):
             path = (*field.path, index)
-            with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-                with st.container():
-                    self._draw_length(path, self.say("milestone", number=index + 1), "")
-                self._remove_entry(path, len(field.value) > 1)
-        self._tell(fields.key_of(field.path))
-        last = field.value[-1] if field.value else "0%"
-        between = nodes.between(last, self.horizon)
-        self._button(
-            f"add {field.path}", self._set, field.path, [*(field.value or []), between],
-            label=self.say("add"), icon=":material/add:", type="tertiary",
-        )  # fmt: skip
-
-    def _draw_knots(self, field: Field, node: Node, meaning: str) -> None:
-        self._label(field.name, meaning)
-        for index, (_, factor) in enumerate(field.value):
-            path = (*field.path, index)
-            with st.container(border=True):
-                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            with st.container(border=knots):
+                with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
                     with st.container():
-                        self._draw_length((*path, 0), self.say("knot_when", number=index + 1), "")
-                    self._remove_entry(path, len(field.value) > 1)
-                self._draw_amount(
-                    fields.key_of((*path, 1)), "", factor, (),
-                    self.say("knot_factor", number=index + 1),
-                    lambda value, path=path: self._set((*path, 1), value),
-                )  # fmt: skip
-        self._tell(fields.key_of(field.path))
-        when, factor = field.value[-2] if len(field.value) > 1 else field.value[-1]
-        knot = [nodes.between(when, self.horizon), factor]
-        self._button(
-            f"add {field.path}", self._add_knot, field.path, knot, label=self.say("add"),
-            icon=":material/add:", type="tertiary",
-        )  # fmt: skip
-
-    def _add_knot(self, path: Path, knot: list[Any]) -> None:
-        def add(node: Node) -> Node:
-            knots = [*node["knots"][:-1], [knot[0], knot[1]], node["knots"][-1]]
-            joins = node.get("join")
-            more = {"join": [*joins, joins[-1]]} if isinstance(joins, list) and joins else {}
-            return node | {"knots": knots} | more
-
-        self._edit(path[:-1], add)
-
-    def _remove_entry(self, path: Path, possible: bool) -> None:
-        def remove(node: Node) -> Node:
-            name, index = path[-2], path[-1]
-            kept = [entry for k, entry in enumerate(node[name]) if k != index]
-            joins = node.get("join")
-            if name == "knots" and isinstance(joins, list) and joins:
-                gone = max(int(index) - 1, 0)
-                return node | {"knots": kept, "join": joins[:gone] + joins[gone + 1 :]}
-            return node | {name: kept}
-
-        self._remove(path, path[:-2], remove, possible)
-
-    def _remove(self, path: Path, at: Path, edit: Callable[[Node], Node], possible: bool) -> None:
-        self._button(
-            f"remove {path}", self._edit, at, edit, icon=":material/close:", type="tertiary",
-            help=self.say("remove"), disabled=not possible,
-        )  # fmt: skip
-
-    def _draw_length(self, path: Path, label: str, meaning: str) -> None:
-        value = nodes.value_at(self.setup.node, path)
-        self._draw_amount(
-            fields.key_of(path), "", value, fields.LENGTH_UNITS, label,
-            lambda value: self._set(path, value),
+                        word = self.say("knot_when" if knots else "milestone", number=index + 1)
+                        self._draw_length((*path, 0) if knots else path, word)
+                    self._draw_remove(path, len(entries) > 1)
+                if knots:
+                    word = self.say("knot_factor", number=index + 1)
+                    self._draw_amount((*path, 1), entry[1], (), word)
+        self._show_problem(key_of(field.path))
+        self._draw_button(
+            f"add {field.path}", field.path[:-1],
+            lambda node: nodes.add_entry(node, field.name, self.horizon),
+            label=self.say("add"), icon=":material/add:",
         )  # fmt: skip

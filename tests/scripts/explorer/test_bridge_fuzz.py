@@ -8,16 +8,13 @@ from hypothesis import strategies as st
 
 from scripts.explorer.bridge import (
     MAX_TEXT,
-    Setup,
-    names,
     read_command,
     read_state,
     read_yaml,
-    shipped,
-    trace,
     write_command,
     write_yaml,
 )
+from scripts.explorer.setups import Setup, names, shipped, trace
 from tests.helpers.mutations import CHANGES, HOSTILE, mutate
 from tests.helpers.sandbox import outcome
 

@@ -4,12 +4,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from scripts.explorer import bridge
-from scripts.explorer.animation import animation_page
-from scripts.explorer.bridge import Setup
-from scripts.explorer.chart import chart_rows
 from scripts.explorer.page import write_file
 from scripts.explorer.session import FIRST
-from tests.conftest import TINY
+from scripts.explorer.setups import Setup, shipped, trace
 from tests.helpers.pages import PAGE, button, control, errors, line, open_page, rates, rows, run
 
 
@@ -26,10 +23,10 @@ def page() -> AppTest:
 )
 def test_the_page_draws_the_trace_of_a_schedule(page, name):
     run(control(page.selectbox, "choice").select(name))
-    setup = Setup(name, bridge.shipped(name))
-    trace, drawn = bridge.trace(setup), rates(page)
-    assert {0, len(trace) - 1} <= drawn.keys() and len(drawn) >= 240
-    assert drawn == {step: trace[step] for step in drawn}
+    setup = Setup(name, shipped(name))
+    trained, drawn = trace(setup), rates(page)
+    assert {0, len(trained) - 1} <= drawn.keys() and len(drawn) >= 240
+    assert drawn == {step: trained[step] for step in drawn}
     assert line(page) == f"python train.py scheduler={name}"
     assert page.code[1].value == bridge.write_yaml(setup).strip()
 
@@ -85,8 +82,8 @@ def test_a_nested_schedule_is_built():
     names = [part["_target_"].rpartition(".")[2] for part in node["schedulers"]]
     assert names == ["LinearLR", "REXLR", "ChainedScheduler"]
     assert node["milestones"] == ["8%", "60%"]
-    trace = bridge.trace(bridge.read_command(line(page)))
-    assert rates(page) == {step: trace[step] for step in rates(page)}
+    trained = trace(bridge.read_command(line(page)))
+    assert rates(page) == {step: trained[step] for step in rates(page)}
     run(button(page, "down () 0").click())
     run(button(page, "remove ('schedulers', 2)").click())
     node = bridge.read_command(line(page)).node
@@ -121,7 +118,7 @@ def test_curves_are_compared_edited_and_removed():
         run(next(b for b in page.button if b.label == "Compare with another").click())
         run(control(page.selectbox, "choice").select(name))
     assert {row["curve"] for row in rows(page)} == {"c0", "c1", "c2"}
-    assert rates(page, "c1") == {s: bridge.trace(Setup("rex", bridge.shipped("rex")))[s]
+    assert rates(page, "c1") == {s: trace(Setup("rex", shipped("rex")))[s]
                                  for s in rates(page, "c1")}  # fmt: skip
     run(button(page, "edit 0").click())
     assert line(page) == "python train.py scheduler=step"
@@ -174,46 +171,16 @@ def test_chinese_and_the_two_axes():
     page = open_page("lang=zh&s0=scheduler=cosine_annealing scheduler.T_max=50%")
     assert page.title[0].value == "学习率调度探索"
     assert any("过了最低点又升高" in html.proto.body for html in page.get("html"))
-    run(page.button_group[2].set_value(True))
+    run(page.button_group[1].set_value(True))
     assert page.query_params["log"] == ["true"]
-
-
-def test_the_animation_holds_the_curves_and_nothing_from_outside():
-    page = open_page("s0=scheduler=step")
-    run(next(b for b in page.button if b.label == "Play").click())
-    assert not page.get("vega_lite_chart")
-    assert "10560" in page.get("iframe")[0].proto.srcdoc
-    drawn = chart_rows([Setup("step", bridge.shipped("step"))], 0, False)
-    words = {"step": "step", "epoch": "epoch", "play": "Play"}
-    film = animation_page(drawn, ["</script>"], False, 10560, 352, words)
-    assert film.count("</script>") == 1 and "http" not in film
 
 
 @pytest.mark.parametrize(
     ("suffix", "start"), [(".png", b"\x89PNG"), (".gif", b"GIF89a"), (".csv", b"step,epoch,")]
 )
 def test_files_are_made_when_they_are_asked_for(suffix, start):
-    setups = [Setup(name, bridge.shipped(name), epochs=1) for name in ("step", "rex")]
+    setups = [Setup(name, shipped(name), epochs=1) for name in ("step", "rex")]
     content = write_file(suffix, setups, log=False)
     assert content.startswith(start)
     if suffix == ".csv":
         assert content.count(b"\n") == 1 + 352
-
-
-# --- runs ---------------------------------------------------------------------------------------
-
-
-def test_a_run_folder_shows_what_was_planned_applied_and_reached(train_here):
-    folder = train_here(*TINY, "scheduler=step", folder="run")
-    page = open_page(f"page=runs&folder={folder}")
-    drawn = {
-        kind: {row["step"]: row["rate"] for row in rows(page) if row["kind"] == kind}
-        for kind in ("planned", "applied")
-    }
-    assert drawn["planned"].keys() == drawn["applied"].keys()
-    assert drawn["applied"] == pytest.approx(drawn["planned"], rel=1e-6)
-    assert [row["step"] for row in rows(page, 1)] == [10, 20]
-    texts = [html.proto.body for html in page.get("html")]
-    assert any("<b>20</b> of 20 recorded rates as planned" in text for text in texts)
-    page = open_page(f"page=runs&folder={folder.parent}/nowhere")
-    assert "cannot be opened" in errors(page)[0]
