@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from scripts.benchmark.measure import Figure, run_child, seconds
-from scripts.benchmark.trainer import bare_step, build_parts, make_batch, repeat
+from scripts.benchmark.trainer import bare_step, build_parts, repeat
 
-CHILD = Path(__file__).with_name("peers_torch.py")
+CHILD = "scripts.benchmark.peers_torch"
 CHECKED = 3  # steps after which the losses are compared
 LOSS_TOLERANCE = 1e-3  # relative; single precision, other kernels
 
@@ -30,11 +30,12 @@ def measure(options: Namespace) -> Iterator[Figure]:
     for build, batch, steps in ((convnet_tiny, 128, 20), (resnet20, 32, 5)):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "start.npz"
-            (model, optimizer), (images, labels) = build_parts(build), make_batch(batch)
-            weights = {key: value.numpy() for key, value in model.state_dict().items()}
-            np.savez(path, images=images, labels=labels, **weights)
-            step = bare_step(model, optimizer, images, labels)
-            command = [options.torch_python, str(CHILD), build.__name__, str(path)]
+            parts = model, _, images, labels = build_parts(build, batch)
+            start = {"images": images, "labels": labels} | model.state_dict()
+            np.savez(path, **{key: tensor.numpy() for key, tensor in start.items()})
+            step = bare_step(*parts)
+            model_name = f"{build.__module__}.{build.__name__}"
+            command = [options.torch_python, "-m", CHILD, model_name, str(path)]
             check_losses(step, run_torch(command, CHECKED, 1)["losses"], build.__name__)
             turns = 1 if options.quick else 5
             yield from compare(f"{build.__name__}, batch {batch}", step, command, steps, turns)

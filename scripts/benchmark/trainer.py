@@ -29,7 +29,7 @@ def measure(options: Namespace) -> Iterator[Figure]:
     for build, size, steps, turns in ((convnet_tiny, 128, 20, 31), (resnet20, 32, 4, 7)):
         with tempfile.TemporaryDirectory() as name, Recorder(Path(name), NEVER, steps) as recorder:
             ours = repeat(trainer_step(build, size, recorder), steps)
-            bare = repeat(bare_step(*build_parts(build), *make_batch(size)), steps)
+            bare = repeat(bare_step(*build_parts(build, size)), steps)
             wall, processor = in_turns(ours, bare, 1 if options.quick else turns)
         name = f"step of the Trainer / bare step ({build.__name__}, batch {size}"
         yield f"{name})", "ratio", wall
@@ -43,27 +43,22 @@ def repeat(step: Action, count: int) -> Action:
     return lambda: [step() for _ in range(count)]
 
 
-def make_batch(size: int) -> tuple[Any, Any]:
-    """Return always the same random images and labels of 100 classes, as arrays."""
+def build_parts(build: Callable[..., Any], size: int) -> tuple[Any, Any, Any, Any]:
+    """Return always the same model, SGD with momentum, and a batch of images and labels."""
     random = np.random.default_rng(0)
     images = random.standard_normal((size, 3, 32, 32), dtype="float32")
-    return images, random.integers(0, 100, size)
-
-
-def build_parts(build: Callable[..., Any]) -> tuple[Any, Any]:
-    """Return a model with seed 0, and SGD with momentum."""
+    batch = map(runtime.flow.tensor, (images, random.integers(0, 100, size)))
     runtime.flow.manual_seed(0)
     model = build(num_classes=100)
-    return model, runtime.flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return model, runtime.flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9), *batch
 
 
-def bare_step(model: Any, optimizer: Any, images: np.ndarray, labels: np.ndarray) -> Action:
+def bare_step(model: Any, optimizer: Any, images: Any, labels: Any) -> Action:
     """Return a function that makes a step as OneFlow's examples do, and returns the loss."""
     criterion = runtime.flow.nn.CrossEntropyLoss()
-    batch, classes = runtime.flow.tensor(images), runtime.flow.tensor(labels)
 
     def step() -> Any:
-        loss = criterion(model(batch), classes)
+        loss = criterion(model(images), labels)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -78,13 +73,12 @@ def trainer_step(build: Callable[..., Any], size: int, recorder: Any, **more: An
 
     from engine.trainer import Trainer
 
-    model, optimizer = build_parts(build)
+    model, optimizer, images, labels = build_parts(build, size)
     no_loaders: dict[str, Any] = dict.fromkeys(("train", "val", "test"), ())
     never = dict.fromkeys(("stop_step", "eval_every", "checkpoint_every"), NEVER)
     schedule = CosineAnnealingLR(optimizer, 10**6)
     trainer = Trainer(model, optimizer, schedule, no_loaders, recorder, **never, **more)
-    batch, labels = map(runtime.flow.tensor, make_batch(size))
-    return lambda: trainer.train_step(batch, labels)
+    return lambda: trainer.train_step(images, labels)
 
 
 def recording_times(turns: int) -> list[float]:

@@ -16,7 +16,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,19 +40,18 @@ if TYPE_CHECKING:
 FIXED = ("optimizer.lr", "epochs", "max_steps", "resume", "fork", "fork_at", "scheduler")
 
 
+@dataclass
 class LossCurve:
     """The trainer's recorder in a range test: keeps the losses and decides when to stop.
 
-    `stopped` is the reason why the ramp was left before its end, or None. Divergence is checked
-    after the first tenth of the ramp: before, the average has few values.
+    Divergence is checked after the first tenth of the ramp: before, the average has few values.
     """
 
-    def __init__(self, settings: DictConfig) -> None:
-        self.settings = settings
-        self.rates: list[float] = []
-        self.losses: list[float] = []
-        self.smoothed: list[float] = []
-        self.stopped: str | None = None
+    settings: DictConfig  # the node `range_test`
+    rates: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    smoothed: list[float] = field(default_factory=list)
+    stopped: str | None = None  # why the ramp was left before its end
 
     def train_step(
         self, step: int, rates: list[float], loss: Any, correct: Any, images: int
@@ -105,9 +104,8 @@ def lr_range_test(config: DictConfig) -> None:
     write_range_test(folder / "range_test.png", title, curve, answers)
     if curve.stopped:
         print(curve.stopped)
-    for name, answer in answers.items():
-        is_rate = isinstance(answer, float)
-        print(f"{name:<12}{f'optimizer.lr={answer:.2g}' if is_rate else f'none: {answer}'}")
+    for name, lr in answers.items():
+        print(f"{name:<12}{f'none: {lr}' if isinstance(lr, str) else f'optimizer.lr={lr:.2g}'}")
     print(f"everything is in {os.path.relpath(folder)}")
 
 

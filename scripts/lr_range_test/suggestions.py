@@ -15,8 +15,7 @@ import numpy as np
 SLIDE_DECADES = 15 * 8 / 99
 SLIDE_DIFFERENCE = 0.005 * 99 / 8
 
-LOWER_START = "try a lower range_test.start_lr"
-HIGHER_END = "try a higher range_test.end_lr"
+LOWER_START, HIGHER_END = "try a lower range_test.start_lr", "try a higher range_test.end_lr"
 
 
 def smooth(losses: Sequence[float], smoothing: float) -> list[float]:
