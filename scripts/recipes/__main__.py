@@ -52,30 +52,24 @@ def format_page(recipes: list[Recipe]) -> str:
     """Return the text of docs/recipes.md: its introduction as it is, and all that follows."""
     head = "| recipe | source | hours | status |"
     introduction = PAGE.read_text().partition(head)[0]
-    rows = [
+    lines = [head, "|---|---|---|---|"]
+    lines += [
         f"| [{r.name}](#{r.name}) | {r.source} | {r.hours or 'unknown'} | {r.status} |"
         for r in recipes
     ]
-    table = "\n".join([head, "|---|---|---|---|", *rows, ""])
-    return introduction + "\n".join([table, *map(format_section, recipes)])
-
-
-def format_section(recipe: Recipe) -> str:
-    """Return a recipe's part of the page."""
-    title, command, *notes = recipe.notes
-    tolerance = "" if recipe.tolerance is None else f" Tolerance: {recipe.tolerance} points."
-    rows = [
-        f"| {arm.name} | {format_published(arm)} | `{recipe.command(arm)}` |" for arm in recipe.arms
-    ]
-    paragraphs = [
-        f"## {recipe.name}",
-        title,
-        f"{recipe.source}; {recipe.figure}.{tolerance}",
-        f"```bash\n{command}\n```",
-        *([" ".join(notes)] if notes else []),
-        "\n".join(["| arm | published, % | command |", "|---|---|---|", *rows]),
-    ]
-    return "\n\n".join(paragraphs) + "\n"
+    for recipe in recipes:
+        title, command, *notes = recipe.notes
+        tolerance = "" if recipe.tolerance is None else f" Tolerance: {recipe.tolerance} points."
+        lines += ["", f"## {recipe.name}", "", title, ""]
+        lines += [f"{recipe.source}; {recipe.figure}.{tolerance}", ""]
+        lines += ["```bash", command, "```", ""]
+        lines += [" ".join(notes), ""] if notes else []
+        lines += ["| arm | published, % | command |", "|---|---|---|"]
+        lines += [
+            f"| {arm.name} | {format_published(arm)} | `{recipe.command(arm)}` |"
+            for arm in recipe.arms
+        ]
+    return introduction + "\n".join([*lines, ""])
 
 
 def main() -> None:

@@ -47,26 +47,20 @@ def test_a_row_is_what_the_loader_makes(tmp_path):
     assert title(CUTOUT) == ["crop_padding=4", "flip=true", "cutout=8"]
 
 
-NOT_ACCEPTED = [
-    ("preview_augment.images=0", "preview_augment.images=0: expected an integer from 1 to 32."),
-    ("preview_augment.images=33", "preview_augment.images=33: expected"),
-    (
-        "preview_augment.out=a.jpg",
-        "preview_augment.out='a.jpg': expected a file name that ends in ",
-    ),
-    (
-        "preview_augment.out=/dev/null/a.png",
-        "preview_augment.out='/dev/null/a.png': expected a file",
-    ),
-    ("augment.mixup=-1", "augment.mixup=-1: expected null or a number above 0, up to 100."),
-]
-
-
-@pytest.mark.parametrize(("override", "message"), NOT_ACCEPTED)
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("preview_augment.images=0", "images=0: expected an integer from 1 to 32."),
+        ("preview_augment.images=33", "images=33: expected"),
+        ("preview_augment.out=a.jpg", "out='a.jpg': expected a file name that ends in "),
+        ("preview_augment.out=/dev/null/a.png", "out='/dev/null/a.png': expected a file"),
+        ("augment.mixup=-1", "augment.mixup=-1: expected null or a number above 0, up to 100."),
+    ],
+)
 def test_wrong_values(tmp_path, override, message):
     with pytest.raises((ValueError, OSError)) as caught:
         preview_augment(compose(tmp_path, override)[0])
-    assert str(caught.value).startswith(message)
+    assert str(caught.value).removeprefix("preview_augment.").startswith(message)
 
 
 def test_the_command(tmp_path):
