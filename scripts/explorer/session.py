@@ -128,10 +128,10 @@ def labels_of(setups: Sequence[Setup]) -> list[str]:
     """Return the schedules' names, with what was changed where two have the same."""
     labels: list[str] = []
     for setup in setups:
-        label = setup.name
-        if [other.name for other in setups].count(label) > 1:
-            words = bridge.write_overrides(setup).split(" ")[1:]
-            label += " " + " ".join(words).replace("scheduler.", "").replace("optimizer.", "")
+        words = [setup.name]
+        if [other.name for other in setups].count(setup.name) > 1:
+            words += bridge.write_overrides(setup).split(" ")[1:]
+        label = " ".join(words).replace("scheduler.", "").replace("optimizer.", "")
         label = label[:47] + "…" if len(label) > 48 else label
         labels.append(f"{label} ({len(labels) + 1})" if label in labels else label)
     return labels
