@@ -78,7 +78,7 @@ def export(source: Path, out: Path, average: str | None = None) -> "Checkpoint":
     return checkpoint
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Export what the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.export",
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, metavar="RUN_OR_CHECKPOINT")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--average", choices=("ema", "swa"), help="export averaged weights")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     try:
         checkpoint = export(given.source, given.out, given.average)
     except (ValueError, OSError) as error:

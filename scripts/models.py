@@ -84,14 +84,14 @@ def describe(path: Path) -> str:
     )
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Print the list."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="files of conf/model/; none: all of them")
     try:
-        files = find_files(parser.parse_args().names)
+        files = find_files(parser.parse_args(words).names)
         print(ROW.format("model", "parameters", "madds, M", "arXiv"))
         for path in files:
             print(describe(path), flush=True)

@@ -72,7 +72,7 @@ def format_page(recipes: list[Recipe]) -> str:
     return introduction + "\n".join([*lines, ""])
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """List, write, or check what the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.recipes",
@@ -81,7 +81,7 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="RECIPE", help="none: all; or: check FOLDER...")
     parser.add_argument("--write", action="store_true", help="renew docs/recipes.md")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     try:
         if options.names[:1] == ["check"]:
             sys.exit(check_folders([Path(name) for name in options.names[1:]]))

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -21,12 +20,10 @@ SAWTOOTH = FILES["schedulers/sawtooth.py"]
 
 
 def test_the_example_class_does_what_its_docstring_says():
-    module = ModuleType("sawtooth")
-    exec(SAWTOOTH, vars(module))
-    runner = doctest.DocTestRunner()
-    for test in doctest.DocTestFinder().find(module.SawtoothLR, module=False, globs=vars(module)):
-        runner.run(test)
-    assert runner.summarize() == (0, 4)
+    exec(SAWTOOTH, scope := {})
+    text = scope["SawtoothLR"].__doc__
+    test = doctest.DocTestParser().get_doctest(text, scope, "sawtooth", None, None)
+    assert doctest.DocTestRunner().run(test) == (0, 4)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +44,9 @@ def lab(tmp_path_factory) -> Path:
 def run_in(lab: Path, line: str) -> str:
     """The output of a command line of the page; a training is made tiny."""
     line = f"{line} {' '.join(TINY)}" if "train.py" in line else line
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    options = {"capture_output": True, "text": True, "timeout": 300}
-    environment = os.environ | {"PATH": path}
-    result = subprocess.run(["bash", "-c", line], cwd=lab, env=environment, **options)
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", "-c", line]
+    result = subprocess.run(command, cwd=lab, env=env, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

@@ -14,22 +14,18 @@ from tests.conftest import ROOT
 
 
 def test_turns_alternate_which_action_begins():
-    """The first takes 3 s (6 s of the processor) and the second 1 s; the first turn is left out."""
-    wall, processor, order = [0.0], [0.0], []
+    """The first takes 3 s and the second 1 s; the first turn is left out."""
+    clock, order = [0.0], []
 
-    def action(name, wall_times, processor_time):
-        left = iter(wall_times)
-
+    def action(name, times):
         def act():
-            wall[0] += next(left)
-            processor[0] += processor_time
+            clock[0] += next(times)
             order.append(name)
 
         return act
 
-    first, second = action("a", [99, 3, 3, 4], 6), action("b", [1, 1, 1, 2], 1)
-    clocks = (lambda: wall[0], lambda: processor[0])
-    assert in_turns(first, second, 3, *clocks) == [[3.0, 3.0, 2.0], [6.0, 6.0, 6.0]]
+    first, second = action("a", iter([99, 3, 3, 4])), action("b", iter([1, 1, 1, 2]))
+    assert in_turns(first, second, 3, lambda: clock[0], lambda: 2 * clock[0]) == [[3, 3, 2]] * 2
     assert "".join(order) == "ab" + "ba" + "ab" + "ba"
 
 

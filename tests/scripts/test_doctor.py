@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from scripts import doctor
-from scripts.doctor import SETUP, START, Finding
+from scripts.doctor import SETUP, START
 from tests.conftest import ROOT, TINY
 
 SMALL = [word for word in TINY if word.startswith("dataset")]
@@ -42,6 +42,8 @@ def test_a_good_machine():
     python = sys.executable if here.startswith("..") else here
     assert done.stdout.endswith(f"Next: {python} train.py experiment=quickstart\n")
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
+    reason = "FAIL  dataset.rot: dataset has no key 'rot'"
+    assert findings_of(run_doctor("dataset.rot=x").stdout)[START].startswith(reason)
 
 
 def test_a_python_without_packages():
@@ -97,7 +99,6 @@ def test_a_wrong_version_has_a_line_to_type(monkeypatch):
     ("check", "arguments", "status", "text"),
     [
         ("compare_lock", ({"a": "1"}, {"a": "1"}), "ok", "1, as in requirements.txt"),
-        ("compare_lock", ({"a": "1"}, {"a": "3"}), "note", "not as locked: a 3 (not 1)"),
         ("compare_lock", ({"a": "1", "b": "2"}, {"a": None, "b": "3"}), "FAIL", "not installed: a"),
         ("check_kernel", ("Haswell", True), "ok", "Haswell"),
         ("check_kernel", ("Prescott", True), "note", "OPENBLAS_CORETYPE is set"),
@@ -124,8 +125,7 @@ def test_folders(tmp_path, monkeypatch):
     found = doctor.check_folder("outputs", "outputs", doctor.SETUP_ROOM)
     assert found[::2] == ("FAIL", "outputs: only 2.5 GB free, expected 5: make room")
     assert doctor.check_folder("dataset.root", "closed").status == "note"
-    (tmp_path / "outputs").mkdir(mode=0o555)
-    found = doctor.check_folder("outputs", "outputs")
+    found = doctor.check_folder("outputs", "closed")
     assert (found.status, found.line) == ("FAIL", "hydra.run.dir=FOLDER")
 
 
@@ -135,12 +135,8 @@ def test_data(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     (tmp_path / "damaged/cifar-100-python.tar.gz").write_bytes(b"not an archive")
     build = {"_target_": "data.cifar.build_cifar100", "val_size": 5000, "train_size": None}
-    for root, download, status in (
-        ("empty", True, "note"),
-        ("empty", False, "FAIL"),
-        ("nowhere", True, "FAIL"),
-        ("damaged", True, "FAIL"),
-    ):
+    cases = {("empty", True): "note", ("empty", False): "FAIL", ("nowhere", True): "FAIL"}
+    for (root, download), status in (cases | {("damaged", True): "FAIL"}).items():
         finding = doctor.check_data(build | {"root": root, "download": download})
         assert finding.status == status and root in finding.text
         assert finding.text.endswith("Or let the first run download it") == (status == "note")
@@ -160,17 +156,3 @@ def test_oneflow_that_does_not_start(tmp_path):
     command = [sys.executable, "train.py", *TINY, f"hydra.run.dir={tmp_path}/run"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith(f"error: {reason}")
-
-
-def test_a_mistyped_key():
-    done = run_doctor("dataset.rot=x")
-    reason = "FAIL  dataset.rot: dataset has no key 'rot'"
-    assert findings_of(done.stdout)[START].startswith(reason)
-
-
-def test_a_finding_is_wrapped():
-    text = doctor.format_finding(Finding("FAIL", "x", "word " * 20, "make clean setup"))
-    first, second, line = text.splitlines()
-    assert first.startswith("FAIL  x                   word word") and len(first) <= 80
-    assert second == " " * 26 + " ".join(["word"] * 9)
-    assert line == " " * 26 + "> make clean setup"

@@ -10,7 +10,7 @@ import pytest
 
 from engine.checkpoint import write_checkpoint
 from models.convnet import convnet_tiny
-from scripts.export import export
+from scripts.export import export, main
 from tests.conftest import ROOT
 
 
@@ -85,6 +85,5 @@ def test_the_command(run, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     expected = r"Written: .*/out, the weights of .*step_00000002 after 2 steps\.\n"
     assert re.fullmatch(expected, done.stdout)
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert again.returncode == 1
-    assert re.fullmatch(r"error: .*/out exists already: .*\n", again.stderr)
+    with pytest.raises(SystemExit, match=r"error: .*/out exists already: "):
+        main([str(run), str(tmp_path / "out")])

@@ -1,7 +1,6 @@
 """Every recipe composes and has the published rates; runs are compared with published figures."""
 
 import re
-import sys
 
 import pytest
 from omegaconf import OmegaConf
@@ -94,14 +93,12 @@ CUTOUT = "experiment=cutout"
         ([CUTOUT], [78.04], "tolerance 0.5: reproduced"),
         ([CUTOUT], [78.05], "tolerance 0.5: off by +0.51"),
         ([CUTOUT], [77.0, 76.8, 77.2], "77.00 % (n = 3, standard deviation 0.20)"),
-        ([CUTOUT], [77.0, 76.8, 77.2], "off by -0.54"),
         ([CUTOUT, "augment.cutout=8"], [78.0], "cutout, ResNet-18, cutout: test_top1 78"),
         ([CUTOUT, "device=cpu", "trainer.eval_every=5ep", "dataset.root=x"], [77.5], "reproduced"),
         ([CUTOUT, "epochs=20"], [77.5], "nearest arm, ResNet-18, in epochs (20 instead of 200)."),
         ([CUTOUT, "dataset.train_size=500"], [77.5], "train_size (500 instead of None)"),
         ([CUTOUT, "max_steps=3"], [77.5], "max_steps (3 instead of None)"),
         ([CUTOUT, *SMALL], [77.5], "in batch_size (2 instead of 128), dataset._target_"),
-        ([CUTOUT, *SMALL], [77.5], " more."),
         (["experiment=quickstart"], [77.5], "experiment=quickstart is not a recipe"),
         (["model=resnet18"], [77.5], "its command line has no experiment=RECIPE"),
         (["experiment=rex_vgg16"], [77.5], "no published figure; the run has 77.50 %"),
@@ -154,7 +151,6 @@ def test_lists():
         (["cuttout"], "cuttout: expected the name of a recipe. Did you mean cutout?"),
     ],
 )
-def test_mistakes_on_the_command_line(words, message, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["recipes", *words])
+def test_mistakes_on_the_command_line(words, message):
     with pytest.raises(SystemExit, match=f"error: {re.escape(message)}"):
-        main()
+        main(words)
