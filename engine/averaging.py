@@ -123,15 +123,6 @@ class Averages:
                 metrics |= {f"{average.name}_{key}": value for key, value in averaged.items()}
         return metrics
 
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of them, by name."""
-        return {average.name: average.state() for average in self.each}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned; refuse other averages, or another model's."""
-        for average in self.each:
-            average.load_state(state[average.name])
-
 
 def build_averages(
     model: nn.Module,

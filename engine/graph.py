@@ -102,9 +102,6 @@ class GraphUpdate(EagerUpdate):
     follows what half precision can hold (Micikevicius et al., 2018, arXiv:1710.03740): it leaves an
     update out whose gradient overflows, and halves the scale. The step counts, as with PyTorch's
     GradScaler; the optimizer's number of updates is read from the graph when state is saved.
-
-    Raises:
-        ValueError: something that a graph cannot do, or not as it should.
     """
 
     amp: bool  # mixed precision
@@ -199,14 +196,10 @@ def check_possible(
     kind = type(optimizer)
     fused = any("fused" in group and group["fused"] for group in optimizer.param_groups)
     foreign = fused or not kind.__module__.startswith("oneflow.")
-    name = kind.__name__
+    name, clips = kind.__name__, amp and clip_grad_norm is not None
     for is_there, obstacle in (
         (amp and device != "cuda", "OneFlow has mixed precision on a GPU only"),
-        (
-            amp and clip_grad_norm is not None,
-            "With trainer.clip_grad_norm the gradient would be clipped while it carries the loss "
-            "scale",
-        ),
+        (clips, "With trainer.clip_grad_norm the gradient would be clipped with its loss scale"),
         (stochastic, "The masks of this model's dropout would follow no seed"),
         (foreign, f"nn.Graph knows OneFlow's own optimizers only, not fused, and not {name}"),
         (ranks > 1, "A graph works in one process, and this is one of several"),

@@ -26,12 +26,12 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
             load_scheduler(trainer.scheduler, state["scheduler"])
         else:
             advance(trainer.scheduler, state["step"])
-        trainer.step = trainer.saved_step = state["step"]
-        trainer.first_step = state["first_step"]
+        for name in ("step", "first_step", "last", "best", "plateau_metrics"):
+            setattr(trainer, name, state[name])
+        trainer.saved_step = trainer.step
         trainer.applied = checkpoint.applied.tolist()
-        trainer.last, trainer.best = state["last"], state["best"]
-        trainer.plateau_metrics = state["plateau_metrics"]
-        trainer.averages.load_state(state.get("averages", {}))
+        for average in trainer.averages.each:
+            average.load_state(state["averages"][average.name])
         here = trainer.last.get("step") == trainer.step
         metrics = {key: value for key, value in trainer.last.items() if key != "step"}
         trainer.recorder.continue_from(trainer.step, state["recorder"], metrics if here else {})

@@ -180,27 +180,17 @@ class Trainer:
         self.check()
         self.recorder.sync()
         if ranks.RANK == 0:
-            write_checkpoint(
-                self.recorder.folder / "checkpoints",
-                self.model.state_dict(),
-                self.applied,
-                self.state(),
-                best=best,
-                keep_last=self.keep_last,
-            )
+            folder = self.recorder.folder / "checkpoints"
+            content = self.model.state_dict(), self.applied, self.state()
+            write_checkpoint(folder, *content, best=best, keep_last=self.keep_last)
         self.saved_step = self.step
 
     def state(self) -> dict[str, Any]:
         """Return all that a checkpoint holds besides the weights and the applied rates."""
+        names = ("step", "epoch", "first_step", "rates", "last", "best", "plateau_metrics")
         return {
-            "step": self.step,
-            "epoch": self.epoch,
-            "first_step": self.first_step,
-            "rates": self.rates,
-            "last": self.last,
-            "best": self.best,
-            "plateau_metrics": self.plateau_metrics,
-            "averages": self.averages.state(),
+            **{name: getattr(self, name) for name in names},
+            "averages": {average.name: average.state() for average in self.averages.each},
             "recorder": self.recorder.state(),
             "scheduler": self.scheduler.state_dict(),
             "update": self.update.state(),

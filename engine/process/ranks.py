@@ -103,10 +103,7 @@ def add(numbers: np.ndarray) -> np.ndarray:
 
 
 def broadcast_buffers(model: nn.Module) -> None:
-    """Give every rank the running statistics of rank 0's norms, which saw its parts of batches.
-
-    Only evaluations read these statistics.
-    """
+    """Give every rank the running statistics of rank 0's norms, which only evaluations read."""
     if SIZE > 1:
         for buffer in model.buffers():
             flow.comm.broadcast(buffer, 0)
@@ -139,10 +136,6 @@ class Peer:
         self.received: SimpleQueue[int] = SimpleQueue()
         threading.Thread(target=self.listen, daemon=True).start()
 
-    def send(self, number: int) -> None:
-        """Send a number from 0 to 255."""
-        self.link.sendall(bytes([number]))
-
     def listen(self) -> None:
         """Receive numbers until the other process says goodbye."""
         with contextlib.suppress(OSError):  # reset, or the other machine no longer answers
@@ -162,11 +155,11 @@ PEERS: list[Peer] = []
 def agree(number: int) -> int:
     """Return the largest of the ranks' numbers, each from 0 to 254."""
     if RANK:
-        PEERS[0].send(number)
+        PEERS[0].link.sendall(bytes([number]))
         return PEERS[0].received.get()
     largest = max([number, *(peer.received.get() for peer in PEERS)])
     for peer in PEERS:
-        peer.send(largest)
+        peer.link.sendall(bytes([largest]))
     return largest
 
 
@@ -195,7 +188,7 @@ def connected() -> Iterator[None]:
         if agreed:
             barrier()
             for peer in PEERS:
-                peer.send(GOODBYE)
+                peer.link.sendall(bytes([GOODBYE]))
 
 
 def accept_ranks() -> list[socket.socket]:
