@@ -116,10 +116,7 @@ NESTING: dict[type, type] = {
 def check_parts(arguments: Mapping[str, Any], optimizer: Any, key: str) -> None:
     """Refuse a composite without parts, with lists that do not fit, or with an unusable part.
 
-    Args:
-        arguments: of the class that is about to be built, nested nodes built.
-        optimizer: the optimizer that will be scheduled.
-        key: dotted path of the node.
+    Nested nodes are built by now.
 
     Raises:
         ValueError: names the list or the part.
