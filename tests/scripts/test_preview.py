@@ -121,8 +121,7 @@ def test_a_run_folder_shows_planned_against_applied(draw, run_training, tmp_path
 
 
 def test_rates_that_were_not_planned_are_counted():
-    planned = [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]
-    same = {0: 0.1, 1: 0.2, 2: 0.3}
+    planned, same = [[0.1, 0.2, 0.3]] * 2, {0: 0.1, 1: 0.2, 2: 0.3}
     assert compare_rates(planned, [same, same]) == "3 of 3 recorded rates are as previewed"
     other = "1 of 3 recorded rates are as previewed, the first other one is at step 1"
     assert compare_rates(planned, [same, {0: 0.1, 1: 0.21, 2: 0.31}]) == other
