@@ -30,11 +30,8 @@ def test_the_example_class_does_what_its_docstring_says():
 def lab(tmp_path_factory) -> Path:
     """A copy of the repository with the files that the page tells the reader to write."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copy(ROOT / "train.py", folder)
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
-    for package in packages | {"conf", "scripts"}:
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / package, folder / package, ignore=ignore)
+    names = (".*", "__pycache__", "tests", "docs", "datasets", "outputs", "multirun")
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*names), dirs_exist_ok=True)
     for name, text in (FILES | {"mine/my_module.py": SAWTOOTH}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

@@ -25,7 +25,7 @@ print(" ".join(sys.modules))
 """
 
 
-@pytest.mark.parametrize("words", ["--help", "--cfg job", "max_steps=1 scheduler=warmup"])
+@pytest.mark.parametrize("words", ["--cfg job", "max_steps=1 scheduler=warmup"])
 def test_what_is_imported(tmp_path, words):
     oneflow = not words.startswith("--")
     more = [*TINY, f"hydra.run.dir={tmp_path}/run"] if oneflow else []

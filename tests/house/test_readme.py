@@ -127,13 +127,10 @@ def test_every_other_command_exists():
         assert (ROOT / file).is_file()
 
 
-def test_a_container_has_its_folders_outside():
+def test_the_container_has_the_folders_and_the_makefile_the_targets():
     volumes = re.search(r"VOLUME (.*)", (ROOT / "Dockerfile").read_text())[1]
     places = re.findall(r"-v \S+?:(\S+)", " ".join(DOCKER))
     assert places and all(f'"{place}"' in volumes for place in places)
-
-
-def test_the_makefile_has_the_commands():
     targets = re.search(r"(?m)^\.PHONY: (.*)$", (ROOT / "Makefile").read_text())[1].split()
     used = {line.split()[1] for line in [*LINES, *IN_TOUR] if line.startswith("make ")}
     assert used and used <= set(targets)

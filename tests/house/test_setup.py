@@ -85,16 +85,12 @@ def test_arguments_reach_python(house):
         assert (code, re.findall("<(.*)>", output)) == (0, arguments)
 
 
-def test_tensorboard_names_a_missing_folder(house):
+def test_tensorboard_and_lint_name_what_is_wrong(house):
     make(house, "setup")
     code, output, _ = make(house, "tensorboard", "LOGDIR=nowhere")
     assert code != 0 and "There is no folder nowhere yet" in output
     (house / "nowhere").mkdir()
     assert "<nowhere>\n<--host>\n<127.0.0.1>" in make(house, "tensorboard", "LOGDIR=nowhere")[1]
-
-
-def test_lint_names_all_that_failed(house):
-    make(house, "setup")
     write_program(house / ".venv/bin/ruff", "#!/bin/sh\nexit 1\n")
     write_program(house / ".venv/bin/hadolint", "#!/bin/sh\nexit 0\n")
     code, output, _ = make(house, "lint")

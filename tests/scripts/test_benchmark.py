@@ -53,13 +53,13 @@ def test_command_line(capsys):
     assert read(["graph", "loader", "--quick"]).sections == ["graph", "loader"]
     assert read([]).sections == [name for name in every if name != "peers"]
     assert read(["--torch-python", "p"]).sections == every
-    for words, message in (
-        (["graphs"], "unknown section 'graphs': choose from loader, trainer"),
-        (["peers"], "the section peers needs --torch-python PYTHON"),
+    for name, message in (
+        ("graphs", "unknown section 'graphs'"),
+        ("peers", "needs --torch-python"),
     ):
-        with pytest.raises(SystemExit) as error:
-            read(words)
-        assert error.value.code == 2 and message in capsys.readouterr().err
+        with pytest.raises(SystemExit, match="2"):
+            read([name])
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.full

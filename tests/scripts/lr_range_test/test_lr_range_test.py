@@ -89,7 +89,7 @@ def test_the_losses_are_those_of_a_run_under_the_same_schedule(find, run_trainin
         ([4, 4, 3, 2, 3, 4], 0.0, 6, None),  # 4 is not above 2 times 2
         ([4, 4, 3, 2, 3, 4.1, 9], 0.0, 6, "step 5, rate 3: smoothed loss above 2 times its lowest"),
         # Steps 0 and 1 are the first tenth: neither do they stop the test nor are they the lowest.
-        ([1, 9, 4, 5, 6, 7, 8], 0.0, 7, None),
+        ([9, 1, 4, 5, 6, 7, 8], 0.0, 7, None),
         # The average is 4, 4, 4, and (4 * (1 - 0.5^3) + 16 * 0.5) / ... = 10.4 with the 16.
         ([4, 4, 4, 16], 0.5, 4, "step 3, rate 2: smoothed loss above 2 times its lowest"),
         ([4, 4, 4, 10], 0.5, 4, None),
