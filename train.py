@@ -7,8 +7,7 @@
     python train.py resume=RUN_FOLDER
     python train.py fork=RUN_FOLDER fork_at=120ep scheduler=linear
 
-This file checks a config, composes the parts and hands them to `engine.trainer.Trainer`. It imports
-OneFlow only when a run starts, so that help and completion stay quick.
+OneFlow is imported only when a run starts, so that help and completion stay quick.
 """
 
 import runs as runs  # first: it explains a missing package in one sentence
@@ -22,18 +21,12 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from runs import summary
 from runs.build import build_horizon, build_trainer, check_schedule, last_step
 from runs.command_line import run_command
-from runs.folder import FolderLock
+from runs.folder import lock_folder
 from runs.settings import check_settings
 from runs.start import Start, find_start, save_config
-from runs.summary import (
-    conclusion,
-    how_to_continue,
-    introduction,
-    record_images,
-    write_summary,
-)
 from runs.sweep.callback import run_sweep
 
 if TYPE_CHECKING:
@@ -61,7 +54,7 @@ def train(config: DictConfig) -> float | None:
     from engine.recorder import mark_interrupted
 
     folder = Path(HydraConfig.get().runtime.output_dir)
-    lock = contextlib.nullcontext() if ranks.RANK else FolderLock(folder)
+    lock = contextlib.nullcontext() if ranks.RANK else lock_folder(folder)
     with Interruption() as interruption, lock:
         try:
             start = find_start(config, horizon, folder)
@@ -107,8 +100,8 @@ def assemble(
 
     ranks.barrier()  # each has read the run's old config, which is about to be replaced
     if ranks.RANK == 0:
-        overrides = HydraConfig.get().overrides.task
-        save_config(config, overrides, Path(HydraConfig.get().runtime.output_dir))
+        hydra = HydraConfig.get()
+        save_config(config, hydra.overrides.task, Path(hydra.runtime.output_dir))
     trainer = build_trainer(config, horizon, device, interruption)
     trainer.about["forked_from"] = start.forked_from
     start.apply(trainer)
@@ -121,30 +114,31 @@ def run(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> float | N
     """Train, test once, and write the summary, however the run ends."""
     from engine.process.signals import Interrupted
 
-    log.info(introduction(trainer, config, horizon))
+    log.info(summary.introduction(trainer, config, horizon))
+    again = summary.how_to_continue(trainer)
     status, test = "failed", {}
     try:
         with trainer.recorder:
             try:
-                record_images(trainer)
+                summary.record_images(trainer)
                 trainer.fit()
                 test = trainer.test()
                 status = "completed"
             except Interrupted:
                 status = "interrupted"
-                log.info("Interrupted after step %d. %s", trainer.step, how_to_continue(trainer))
+                log.info("Interrupted after step %d. %s", trainer.step, again)
                 raise
             finally:
                 # A failing summary must not hide the error that ended the run.
                 hidden = [OSError] if status == "failed" else []
                 with contextlib.suppress(*hidden):
-                    summary = write_summary(trainer, config, horizon, status, test)
-            log.info(conclusion(trainer, summary))
+                    written = summary.write_summary(trainer, config, horizon, status, test)
+            log.info(summary.conclusion(trainer, written))
             return trainer.last.get("top1")
     except OSError as error:
+        folder, reason = trainer.recorder.folder, error.strerror or error
         raise OSError(
-            f"The run in {trainer.recorder.folder} stopped after step {trainer.step}: "
-            f"{error.strerror or error}. {how_to_continue(trainer)}"
+            f"The run in {folder} stopped after step {trainer.step}: {reason}. {again}"
         ) from error
 
 

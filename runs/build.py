@@ -14,19 +14,12 @@ from runs.settings import trainer_durations
 
 if TYPE_CHECKING:
     from engine.process.signals import Interruption
-    from engine.recorder import Recorder
     from engine.trainer import Trainer
     from schedulers import Horizon
 
 log = logging.getLogger(__name__)
 
-TRAINER_KEYS = (
-    "clip_grad_norm",
-    "label_smoothing",
-    "keep_last",
-    "graph",
-    "amp",
-)
+TRAINER_KEYS = ("clip_grad_norm", "label_smoothing", "keep_last", "graph", "amp")
 
 
 def build_horizon(config: DictConfig) -> "Horizon":
@@ -103,27 +96,27 @@ def build_trainer(
     from engine.averaging import build_averages
     from engine.process import ranks
     from engine.process.machine import versions
+    from engine.recorder import Recorder
     from engine.trainer import Trainer
     from schedulers import build_scheduler
 
-    durations = trainer_durations(config, horizon)
+    steps, stop_step = trainer_durations(config, horizon), last_step(config, horizon)
     flow.manual_seed(config.seed)
     model = build_part(config.model, "model").to(device)
     optimizer = build_optimizer(config, model)
     scheduler = build_scheduler(config.scheduler, optimizer, horizon)
     loaders = build_loaders(config, device)
-    swa = {key: steps for key, steps in durations.items() if key.startswith("swa_")}
+    if recorder is None:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        recorder = Recorder(folder, stop_step, steps["log_every"], silent=ranks.RANK > 0)
+    swa = {key: steps[key] for key in steps if key.startswith("swa_")}
     epoch, ema_decay = loaders["train"].epoch, config.trainer.ema_decay
     plain = OmegaConf.to_container(config, resolve=True)
     return Trainer(
-        model,
-        optimizer,
-        scheduler,
-        loaders,
-        recorder or build_recorder(durations["log_every"], last_step(config, horizon)),
-        stop_step=last_step(config, horizon),
-        eval_every=durations["eval_every"],
-        checkpoint_every=durations["checkpoint_every"],
+        *(model, optimizer, scheduler, loaders, recorder),
+        stop_step=stop_step,
+        eval_every=steps["eval_every"],
+        checkpoint_every=steps["checkpoint_every"],
         **{key: config.trainer[key] for key in TRAINER_KEYS},
         averages=build_averages(model, epoch, interruption.poll, ema_decay=ema_decay, **swa),
         seed=config.seed,
@@ -132,50 +125,27 @@ def build_trainer(
     )
 
 
-def build_recorder(log_every: int, stop_step: int) -> "Recorder":
-    """Build the recorder that writes to the run folder."""
-    from engine.process import ranks
-    from engine.recorder import Recorder
-
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    return Recorder(folder, stop_step, log_every, silent=ranks.RANK > 0)
-
-
 def build_loaders(config: DictConfig, device: str) -> dict[str, Any]:
     """Build the data set and the loaders of its three splits: train, val and test."""
     from data import BatchLoader, build_dataset
     from engine.process import ranks
 
     dataset = build_dataset(config.dataset)
-    shared = {
-        "batch_size": config.batch_size,
-        "mean": dataset.mean,
-        "std": dataset.std,
-        "device": device,
-        "part": ranks.part,
-    }
+    shared = {"batch_size": config.batch_size, "mean": dataset.mean, "std": dataset.std}
+    shared |= {"device": device, "part": ranks.part}
+    training = {"seed": config.seed, "augment": config.augment, "shuffle": True}
+    training["classes"] = len(dataset.class_names)
     return {
-        "train": BatchLoader(
-            dataset.train,
-            **shared,
-            seed=config.seed,
-            augment=config.augment,
-            shuffle=True,
-            classes=len(dataset.class_names),
-        ),
+        "train": BatchLoader(dataset.train, **shared, **training),
         "val": BatchLoader(dataset.val, **shared),
         "test": BatchLoader(dataset.test, **shared),
     }
 
 
-def build_part(node: DictConfig, key: str, *args: Any, **kwargs: Any) -> Any:
-    """Instantiate a node.
-
-    Raises:
-        ValueError: the target is missing or refuses its arguments.
-    """
+def build_part(node: DictConfig, key: str, *args: Any) -> Any:
+    """Instantiate a node; refuse it where its target is missing or refuses its arguments."""
     try:
-        return hydra.utils.instantiate(node, *args, _convert_="all", **kwargs)
+        return hydra.utils.instantiate(node, *args, _convert_="all")
     except (InstantiationException, AssertionError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise ValueError(f"{key}: {node._target_} cannot be built: {reason}") from error

@@ -34,6 +34,8 @@ def read_run_config(folder: Path) -> DictConfig:
             sentence names the file.
     """
     path = folder / ".hydra" / "config.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a run folder: it has no .hydra/config.yaml.")
     with open_yaml(path, "the config of a run") as text:
         config = OmegaConf.create(text)
         if not isinstance(config, DictConfig):
@@ -50,15 +52,7 @@ def read_run_config(folder: Path) -> DictConfig:
 
 @contextlib.contextmanager
 def open_yaml(path: Path, what: str) -> Iterator[str]:
-    """Give the text of a YAML file in a run folder; an error in the block refuses the file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or the block has raised an error; the sentence names the file.
-    """
-    if not path.is_file():
-        folder = path.parent.parent
-        raise FileNotFoundError(f"{folder} is not a run folder: it has no .hydra/{path.name}.")
+    """Give the text of a YAML file in a run folder; an error in the block refuses the file."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

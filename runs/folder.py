@@ -3,82 +3,57 @@
 The config of a run is read by `runs.config`.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
 from common.checks import is_integer
 from common.files import lock
-from runs.config import open_yaml
 
 MAX_EVENTS = 2**28  # bytes of an event file; a step of a run takes about 120
 MAX_RECORD = 2**18
 MAX_TEXT = 2**26  # bytes of summary.json or metrics.jsonl
 
 
-class FolderLock:
-    """A run folder held for this process, until the process ends, however it ends.
+@contextlib.contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold a run folder for this process within the block, or until the process is killed.
 
     Raises:
         ValueError: another process holds it.
         OSError: the folder cannot be written.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> "FolderLock":
-        try:
-            self.file = lock(self.folder / ".lock")
-        except BlockingIOError as error:
-            raise ValueError(
-                f"Another process is training in {self.folder}: wait for it, or stop it."
-            ) from error
-        except OSError as error:
-            raise OSError(
-                f"The run folder {self.folder} cannot be written: {error.strerror}."
-            ) from error
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        os.close(self.file)
+    try:
+        file = lock(folder / ".lock")
+    except BlockingIOError as error:
+        raise ValueError(
+            f"Another process is training in {folder}: wait for it, or stop it."
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(file)
 
 
-def read_bounded(path: Path, limit: int) -> bytes | None:
-    """Return the content of a regular file; None where there is none.
+def read_bounded(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file; empty where there is none.
 
     Raises:
         ValueError: it is larger than any run writes it.
     """
     if not path.is_file():
-        return None
+        return b""
     with path.open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"{path} is larger than {limit} bytes.")
     return content
-
-
-def read_command(folder: Path) -> list[str]:
-    """Return the overrides of a run's command line, to be shown; empty where they were not kept.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    path = folder / ".hydra" / "overrides.yaml"
-    if not path.is_file():
-        return []
-    with open_yaml(path, "the list of a run's overrides") as text:
-        words = yaml.safe_load(text)
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise ValueError("it is not a list of texts")
-    return words
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -87,8 +62,8 @@ def read_summary(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is damaged.
     """
-    objects = _read_objects(folder / "summary.json", lambda text: [text])
-    return objects[0] if objects else {}
+    path = folder / "summary.json"
+    return _read_objects(path, lambda text: [text])[0] if path.is_file() else {}
 
 
 def read_evaluations(folder: Path, name: str) -> dict[int, float]:
@@ -120,12 +95,9 @@ def read_metrics(folder: Path, mode: str) -> dict[int, float]:
 
 
 def _read_objects(path: Path, split: Callable[[str], list[str]]) -> list[dict[str, Any]]:
-    """Return the JSON objects of a file, whose text `split` takes apart; none without the file."""
-    content = read_bounded(path, MAX_TEXT)
-    if content is None:
-        return []
+    """Return the JSON objects of a file, whose text `split` takes apart."""
     try:
-        found = [json.loads(text) for text in split(content.decode())]
+        found = [json.loads(text) for text in split(read_bounded(path, MAX_TEXT).decode())]
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
     if not all(isinstance(entry, dict) for entry in found):
@@ -182,21 +154,22 @@ def read_records(path: Path) -> list[bytes]:
     Raises:
         ValueError: a checksum is wrong, or something is larger than any run writes it.
     """
-    data, records, place = read_bounded(path, MAX_EVENTS) or b"", [], 0
+    data, records, place = read_bounded(path, MAX_EVENTS), [], 0
+
+    def take(size: int) -> bytes:
+        """Return the next bytes, of which the checksum follows."""
+        content, stored = data[place : place + size], data[place + size : place + size + 4]
+        if masked_crc32c(content) != int.from_bytes(stored, "little"):
+            raise ValueError(f"{path} is damaged: a checksum is wrong.")
+        return content
+
     while place + 12 <= len(data):
-        start = place + 12
-        _check_sum(data[place : start - 4], data[start - 4 : start], path)
-        length = int.from_bytes(data[place : start - 4], "little")
+        length = int.from_bytes(take(8), "little")
         if length > MAX_RECORD:
             raise ValueError(f"{path} has a record of more than {MAX_RECORD} bytes.")
-        place = start + length + 4
-        if place > len(data):  # cut off
+        place += 12
+        if place + length + 4 > len(data):  # cut off
             break
-        records.append(data[start : start + length])
-        _check_sum(records[-1], data[start + length : place], path)
+        records.append(take(length))
+        place += length + 4
     return records
-
-
-def _check_sum(content: bytes, stored: bytes, path: Path) -> None:
-    if masked_crc32c(content) != int.from_bytes(stored, "little"):
-        raise ValueError(f"{path} is damaged: a checksum is wrong.")

@@ -5,7 +5,7 @@ typed. So defaults, groups and `_target_`s work as they do for a new run.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,8 @@ from runs.config import MAX_DEPTH, check_interpolations, open_yaml, read_run_con
 
 # Where and how a run goes; none of them changes its result.
 WHERE_AND_HOW = (
-    "lint",
-    "device",
-    "dataset.root",
-    "dataset.download",
-    "trainer.log_every",
-    "trainer.checkpoint_every",
-    "trainer.keep_last",
+    *("lint", "device", "dataset.root", "dataset.download"),
+    *("trainer.log_every", "trainer.checkpoint_every", "trainer.keep_last"),
 )
 # What may change when a run is resumed. `epochs` only where the schedule's curve so far stays.
 MAY_CHANGE = {*WHERE_AND_HOW, "epochs", "max_steps"}
@@ -36,14 +31,9 @@ FREE_IN_A_FORK = {"optimizer.lr", "optimizer.weight_decay", "dataset.root", "dat
 GROUPS = ("dataset", "model", "optimizer", "scheduler", "experiment")
 ABOUT_THIS_COMMAND = ("resume", "fork", "fork_at", "allow_targets", "dry_run")
 # What may differ between a job that is found and the one that is asked for.
-CHANGES_NO_RESULT = (
-    *(key for key in ABOUT_THIS_COMMAND if key not in ("fork", "fork_at")),
-    *WHERE_AND_HOW,
-)
+CHANGES_NO_RESULT = ("resume", "allow_targets", "dry_run", *WHERE_AND_HOW)
 LOOKED_UP = "peak_lr."  # in these keys an experiment looks up its optimizer.lr, which is compared
-_OVERRIDE = re.compile(
-    r"(?P<sign>\+\+|\+|~)?(?P<key>[A-Za-z_][\w./@-]*)(=(?P<value>.*))?", re.DOTALL
-)
+_OVERRIDE = re.compile(r"(\+\+|\+|~)?(?P<key>[A-Za-z_][\w./@-]*)(=(?P<value>.*))?", re.DOTALL)
 # Of a run folder: no key of Hydra's that moves a group elsewhere or names a file (with @ or /).
 _PLAIN_KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _PLAIN_VALUE = re.compile(r"[\w%.+ -]*")
@@ -56,10 +46,10 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
         ValueError: both are given, a sweep resumes, or the run's files cannot be used.
         FileNotFoundError: there is no such run folder.
     """
-    first = next((i for i, word in enumerate(arguments) if is_override(word)), None)
+    first = next((i for i, word in enumerate(arguments) if is_override(word)), len(arguments))
     found = {key_of(word): value_of(word) for word in arguments[first:] if is_override(word)}
     names = [key for key in ("resume", "fork") if found.get(key, "null") not in ("null", "")]
-    if first is None or not names:
+    if not names:
         return list(arguments)
     if len(names) == 2:
         raise ValueError("resume and fork exclude each other: give one of them.")
@@ -91,7 +81,7 @@ def without_replaced(saved: Sequence[str], given: Sequence[str]) -> list[str]:
 
 def is_override(word: str) -> bool:
     """Return whether an argument is an override, and not an option or an option's value."""
-    return "=" in word and not word.startswith("-") and bool(_OVERRIDE.fullmatch(word))
+    return "=" in word and key_of(word) is not None
 
 
 def key_of(word: str) -> str | None:
@@ -112,8 +102,29 @@ def quote(folder: Path) -> str:
     return "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def read_command(folder: Path, check: Callable[[Sequence[str]], None] | None = None) -> list[str]:
+    """Return the overrides with which a run was started; empty where they were not kept.
+
+    Those about one command alone are left out.
+
+    Raises:
+        ValueError: the file is damaged, or `check` refuses what it holds.
+    """
+    path = folder / ".hydra" / "overrides.yaml"
+    if not path.is_file():
+        return []
+    with open_yaml(path, "the list of a run's overrides") as text:
+        words = yaml.safe_load(text)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("it is not a list of texts")
+        words = [word for word in words if key_of(word) not in ("resume", "allow_targets")]
+        if check:
+            check(words)
+    return words
+
+
 def read_overrides(folder: Path) -> list[str]:
-    """Return the overrides with which a run was started, without those about that command alone.
+    """Return the overrides of a run, to be composed again.
 
     Raises:
         FileNotFoundError: there is no such run folder.
@@ -122,14 +133,7 @@ def read_overrides(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no run folder {folder}.")
-    path = folder / ".hydra" / "overrides.yaml"
-    with open_yaml(path, "the list of a run's overrides") as text:
-        words = yaml.safe_load(text)
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise ValueError("it is not a list of texts")
-        words = [word for word in words if key_of(word) not in ("resume", "allow_targets")]
-        check_overrides(words)
-    return words
+    return read_command(folder, check_overrides)
 
 
 def check_overrides(words: Sequence[str]) -> None:

@@ -83,9 +83,11 @@ def leaving_on_failure() -> Iterator[None]:
     """Run the whole program; a rank that fails reports why and ends without waiting for the others.
 
     A normal exit of Python waits in OneFlow for all ranks, which is right if all of them end.
+    A launcher that is killed, or leads no group of processes, does not end its ranks: here the
+    system sends them SIGTERM when it ends.
     """
     if several():
-        end_with_launcher()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         yield
     except BaseException as error:
@@ -94,22 +96,9 @@ def leaving_on_failure() -> Iterator[None]:
         code = error.code if isinstance(error, SystemExit) else traceback.format_exc().rstrip()
         if rank() and code:
             time.sleep(AFTER_RANK_0)
-        if isinstance(code, int | None):
-            leave(code or 0)
-        print(f"rank {rank()}: {code}" if rank() else code, file=sys.stderr)
-        leave(1)
-
-
-def end_with_launcher() -> None:
-    """Have the system send SIGTERM to this process when the launcher ends, however it ends.
-
-    A launcher that is killed, or leads no group of processes, does not end its ranks.
-    """
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def leave(code: int) -> None:
-    """End this process now."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        if not isinstance(code, int | None):
+            print(f"rank {rank()}: {code}" if rank() else code, file=sys.stderr)
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)

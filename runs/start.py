@@ -26,21 +26,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run starts.
+    """Where a run starts."""
 
-    Attributes:
-        resumes: whether it continues in the folder where it has been before.
-        checkpoint: to start from; None: at step 0.
-        forked_from: the run and the step of a fork's first checkpoint, for the summary.
-        forks: whether the checkpoint is that other run's.
-        same_horizon: whether the run is as long as when the checkpoint was written.
-    """
-
-    resumes: bool = False
-    checkpoint: "Checkpoint | None" = None
-    forked_from: dict[str, Any] | None = None
-    forks: bool = False
-    same_horizon: bool = True
+    resumes: bool = False  # whether it continues in the folder where it has been before
+    checkpoint: "Checkpoint | None" = None  # to start from; None: at step 0
+    forked_from: dict[str, Any] | None = None  # run and step of a fork's first checkpoint
+    forks: bool = False  # whether the checkpoint is that other run's
+    same_horizon: bool = True  # whether the run is as long as when the checkpoint was written
 
     def apply(self, trainer: "Trainer") -> None:
         """Put a new trainer where the run starts.
@@ -120,19 +112,16 @@ def read_origin(config: DictConfig) -> DictConfig | None:
 
 def stays_in_a_fork(key: str) -> bool:
     """Return whether a key must be the same in a fork."""
-    return (key in MUST_STAY or key.split(".")[0] in MUST_STAY) and key not in FREE_IN_A_FORK
+    return not {key, key.split(".")[0]}.isdisjoint(MUST_STAY) and key not in FREE_IN_A_FORK
 
 
 def check_length(
     config: DictConfig, before: DictConfig, checkpoint: "Checkpoint", horizon: "Horizon"
 ) -> bool:
-    """Refuse a length of the run under which the steps already made would have been others.
-
-    Returns:
-        Whether the length is that of the run so far.
+    """Return whether the length is that of the run so far.
 
     Raises:
-        ValueError: names the key and what would have been different.
+        ValueError: under this length the steps already made would have been others.
     """
     from schedulers import Horizon
 
@@ -170,8 +159,7 @@ def warn_of_other_ranks(checkpoint: "Checkpoint") -> None:
         log.warning(
             "Number of processes: %d so far, %d from here on. Batch norms and dropout see other "
             "parts of each batch now; without them the weights differ by rounding only.",
-            before,
-            SIZE,
+            *(before, SIZE),
         )
 
 
@@ -194,7 +182,7 @@ def find_fork(config: DictConfig, horizon: "Horizon") -> "Checkpoint":
     if step not in folders:
         raise ValueError(
             f"fork_at={config.fork_at} is step {step}, of which {config.fork} keeps no checkpoint: "
-            f"it has those of {', '.join(str(kept) for kept in sorted(folders))}."
+            f"it has those of {', '.join(map(str, sorted(folders)))}."
         )
     if step >= (stop_step := last_step(config, horizon)):
         raise ValueError(f"fork_at={config.fork_at}: nothing is left of {stop_step} steps.")

@@ -44,7 +44,12 @@ def write_summary(
         "steps": trainer.step,
         "test_top1": test.get("top1"),
         "test_top5": test.get("top5"),
-        **averaged_figures(trainer, test),
+    }
+    for average in trainer.averages.each:
+        summary[f"test_top1_{average.name}"] = test.get(f"{average.name}_top1")
+        summary[f"test_top5_{average.name}"] = test.get(f"{average.name}_top5")
+        summary[f"val_top1_last_{average.name}"] = trainer.last.get(f"{average.name}_top1")
+    summary |= {
         "val_top1_last": trainer.last.get("top1"),
         "val_top1_best": trainer.best.get("top1"),
         "best_step": trainer.best.get("step"),
@@ -62,30 +67,15 @@ def write_summary(
     return summary
 
 
-def averaged_figures(trainer: "Trainer", test: dict[str, float]) -> dict[str, float | None]:
-    """Return the figures of each running average of the weights."""
-    figures: dict[str, float | None] = {}
-    for average in trainer.averages.each:
-        name = average.name
-        figures[f"test_top1_{name}"] = test.get(f"{name}_top1")
-        figures[f"test_top5_{name}"] = test.get(f"{name}_top5")
-        figures[f"val_top1_last_{name}"] = trainer.last.get(f"{name}_top1")
-    return figures
-
-
 def check_rates(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> dict[str, int]:
     """Compare the rates that the run applied with the preview of its config, exactly."""
     planned = plan_rates(config, horizon, trainer.plateau_metrics)[trainer.first_step :]
     steps = enumerate(zip(trainer.applied, planned, strict=False), trainer.first_step)
-    mismatches = [step for step, (applied, plan) in steps if applied != plan]
-    if mismatches:
-        log.error(
-            "%d of %d applied learning rates differ from the preview, the first at step %d.",
-            len(mismatches),
-            len(trainer.applied),
-            mismatches[0],
-        )
-    return {"steps": len(trainer.applied), "mismatches": len(mismatches)}
+    wrong, count = [step for step, (rates, plan) in steps if rates != plan], len(trainer.applied)
+    if wrong:
+        text = "%d of %d applied learning rates differ from the preview, the first at step %d."
+        log.error(text, len(wrong), count, wrong[0])
+    return {"steps": count, "mismatches": len(wrong)}
 
 
 def introduction(trainer: "Trainer", config: DictConfig, horizon: "Horizon") -> str:
@@ -128,18 +118,16 @@ def conclusion(trainer: "Trainer", summary: dict[str, Any]) -> str:
     # Beside Python itself, where the environment is not activated, as after `make train`.
     beside = os.path.relpath(Path(sys.executable).with_name("tensorboard"))
     tensorboard = "tensorboard" if shutil.which("tensorboard") else beside
-    check = summary["lr_check"]
+    steps, mismatches = summary["lr_check"].values()
     averaged = "".join(
         f"test top-1 with {name.upper()} weights {summary[f'test_top1_{name}']:.2f} %\n"
-        for name in ("ema", "swa")
-        if summary.get(f"test_top1_{name}") is not None
+        for name in (average.name for average in trainer.averages.each)
+        if summary[f"test_top1_{name}"] is not None
     )
     return (
         f"test top-1 {summary['test_top1']:.2f} %, top-5 {summary['test_top5']:.2f} % "
-        f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n"
-        f"{averaged}"
-        f"learning rates as previewed: {check['steps'] - check['mismatches']} of "
-        f"{check['steps']} steps\n"
+        f"after {summary['steps']} steps in {summary['seconds']:.0f} s\n{averaged}"
+        f"learning rates as previewed: {steps - mismatches} of {steps} steps\n"
         f"everything is in {folder}\n"
         f"look at the curves: {tensorboard} --logdir {folder.parent}"
     )

@@ -76,30 +76,27 @@ def check_target(key: str, target: Any) -> None:
         ValueError: names the key and the target, what is accepted, and how to allow it.
     """
     group = re.split(r"[.\[]", key, maxsplit=1)[0]
+    refused = f"{key}={target!r:.200} is refused: "
     if group not in ALLOWED:
+        raise ValueError(f"{refused}a run calls nothing below the key {group!r:.80}.")
+    flowvision = group == "model" and str(target).startswith("flowvision.models.")
+    if not isinstance(target, str) or target not in allowed_names(group, flowvision):
         raise ValueError(
-            f"{key}={target!r:.200} is refused: a run calls nothing below the key {group!r:.80}."
+            f"{refused}from a run folder {group} may call only {ALLOWED[group]}; if you have read "
+            f"the run's config and trust it, add allow_targets=[{target!s:.200}]."
         )
-    if not isinstance(target, str) or target not in allowed_names(group, target):
-        raise ValueError(
-            f"{key}={target!r:.200} is refused: from a run folder {group} may call only "
-            f"{ALLOWED[group]}; if you have read the run's config and trust it, add "
-            f"allow_targets=[{target!s:.200}]."
-        )
-
-
-def allowed_names(group: str, target: str) -> set[str]:
-    """Return the names that a group may call; flowvision's only for a target below it."""
-    if group == "model" and target.startswith("flowvision.models."):
-        from models.flowvision import classifiers
-
-        return {f"flowvision.models.{name}" for name in classifiers()}
-    return names_in_files(group)
 
 
 @cache
-def names_in_files(group: str) -> set[str]:
-    """Return the `_target_`s of a group's YAMLs in conf/, and the names in the text of `OURS`."""
+def allowed_names(group: str, flowvision: bool) -> set[str]:
+    """Return the names that a group may call; those of flowvision only where one is asked for.
+
+    They are the `_target_`s of the group's YAMLs in conf/, and the names in the text of `OURS`.
+    """
+    if flowvision:
+        from models.flowvision import classifiers
+
+        return {f"flowvision.models.{name}" for name in classifiers()}
     yamls = "\n".join(path.read_text() for path in (ROOT / "conf" / group).glob("*.yaml"))
     names = set(re.findall(r"\b_target_: *([\w.]+)", re.sub("#.*", "", yamls)))
     folder, pattern = OURS.get(group, ("none", ""))

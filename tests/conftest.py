@@ -2,18 +2,21 @@
 
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import engine  # noqa: F401
+from runs.command_line import run_command
 from runs.overrides import expand_arguments
 from train import train
 
@@ -43,19 +46,18 @@ class Run:
         return json.loads((self.folder / "summary.json").read_text())
 
     @property
-    def hparams(self) -> dict:
-        """The settings in TensorBoard's HParams tab, as it reads them."""
-        content = self._hparams_plugin("_hparams_/session_start_info").session_start_info
-        return {
+    def hparams(self) -> tuple[dict, set[str]]:
+        """The HParams tab as TensorBoard reads it: settings, and the curves whose ends it shows."""
+        found = self._events().summary_metadata
+        session, experiment = (
+            HParamsPluginData.FromString(found[f"_hparams_/{name}"].plugin_data.content)
+            for name in ("session_start_info", "experiment")
+        )
+        settings = {
             name: value.number_value or value.string_value or value.bool_value
-            for name, value in content.hparams.items()
+            for name, value in session.session_start_info.hparams.items()
         }
-
-    @property
-    def hparam_metrics(self) -> set[str]:
-        """The curves whose last points the HParams tab shows."""
-        content = self._hparams_plugin("_hparams_/experiment").experiment
-        return {info.name.tag for info in content.metric_infos}
+        return settings, {info.name.tag for info in experiment.experiment.metric_infos}
 
     @property
     def curves(self) -> dict[str, list[tuple[int, float]]]:
@@ -64,10 +66,6 @@ class Run:
             tag: [(event.step, event.value) for event in events.Scalars(tag)]
             for tag in events.Tags()["scalars"]
         }
-
-    def _hparams_plugin(self, tag: str) -> HParamsPluginData:
-        content = self._events().summary_metadata[tag].plugin_data.content
-        return HParamsPluginData.FromString(content)
 
     def _events(self) -> EventAccumulator:
         return EventAccumulator(str(self.folder), size_guidance={"scalars": 0}).Reload()
@@ -79,9 +77,8 @@ def compose_config(*overrides: str, folder: Path, name: str = "config"):
         config = compose(name, list(overrides), return_hydra_config=True)
     with open_dict(config):
         config.hydra.runtime.output_dir = str(folder)
-    HydraConfig.instance().set_config(config)
-    OmegaConf.resolve(config.hydra.runtime)
-    with open_dict(config):
+        HydraConfig.instance().set_config(config)
+        OmegaConf.resolve(config.hydra.runtime)
         del config["hydra"]
     return config
 
@@ -93,14 +90,26 @@ def short_errors(monkeypatch):
 
 
 @pytest.fixture
+def run_here(tmp_path, monkeypatch):
+    """A function that runs train.py's command line in this process, as far as a mistake."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        GlobalHydra.instance().clear()
+        run_command(train)
+
+    monkeypatch.chdir(tmp_path)
+    return run
+
+
+@pytest.fixture
 def run_training(tmp_path):
     """A function that trains in this process: run_training("scheduler=step", folder="a")."""
 
     def run(*overrides: str, folder: str = "run") -> Run:
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
-        config = compose_config(*TINY, *overrides, folder=path)
-        return Run(path, train(config))
+        return Run(path, train(compose_config(*TINY, *overrides, folder=path)))
 
     return run
 
@@ -112,10 +121,8 @@ def train_in(parent: Path, *overrides: str, folder: str = "run", stop: int | Non
     from tests.helpers.continuing import stopping
 
     path = parent / folder
-    words = expand_arguments(list(overrides))
-    hydra_keys = [word for word in words if word.startswith("hydra.")]
-    words = [word for word in words if word not in hydra_keys]
     path.mkdir(exist_ok=True)
+    words = [word for word in expand_arguments(overrides) if not word.startswith("hydra.")]
     config = compose_config(*words, folder=path)
     with pytest.MonkeyPatch.context() as patch:
         if stop is not None:
@@ -135,14 +142,8 @@ def train_here(tmp_path):
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
-    """A function: the evidence of a run that nothing stopped; each is trained once a session."""
-    from tests.helpers.continuing import evidence
-
-    @lru_cache
-    def evidence_of(*overrides: str) -> dict:
-        return evidence(train_in(tmp_path_factory.mktemp("whole"), *overrides))
-
-    return evidence_of
+    """A function: the folder of a run that nothing stopped; each is trained once a session."""
+    return lru_cache(lambda *words: train_in(tmp_path_factory.mktemp("whole"), *words))
 
 
 @pytest.fixture(scope="session")

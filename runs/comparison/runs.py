@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from common.checks import is_integer, is_number, refusal
 from runs.config import read_run_config
-from runs.folder import read_command, read_evaluations, read_scalars, read_summary
-from runs.overrides import flatten
+from runs.folder import read_evaluations, read_scalars, read_summary
+from runs.overrides import flatten, read_command
 
 MARKS = (".hydra", "summary.json", "metrics.jsonl")  # a folder with one of these is a run's
 AVERAGED = ("test_top1_ema", "test_top1_swa")  # of averaged weights; most runs have none

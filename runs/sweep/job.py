@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 from common.files import write_text
 from runs.config import read_run_config
-from runs.folder import FolderLock, read_summary
+from runs.folder import lock_folder, read_summary
 from runs.overrides import CHANGES_NO_RESULT, differences, key_of, plain, quote
 from runs.sweep.slots import SLOTS, hold_slot, slot_cores, slot_environment
 from runs.targets import walk_targets
@@ -149,7 +149,7 @@ def wait_until_free(folder: Path, sweep: Path, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not read_stop(sweep):
         try:
-            with FolderLock(folder):
+            with lock_folder(folder):
                 return
         except ValueError:
             if time.monotonic() > deadline:

@@ -110,10 +110,10 @@ def test_graphs_and_mixed_precision_train_nearly_the_same(train_here):
 @pytest.mark.skipif(flow.cuda.device_count() < 2, reason="two ranks need two usable GPUs")
 def test_two_gpus_train_what_one_gpu_trains_and_none_outlives_the_other(tmp_path, train_here):
     ended = launch("train.py", *RUN, "device=cuda", f"hydra.run.dir={tmp_path / 'two'}")
-    assert ended.code == 0, ended.error
+    assert ended.returncode == 0, ended.stderr
     check_close(evidence(train_here(*RUN, "device=cuda")), evidence(tmp_path / "two"))
-    words = ("-m", "tests.helpers.ranked", "1", "5", "SIGKILL", *RUN, "device=cuda")
-    assert launch(*words, f"hydra.run.dir={tmp_path / 'run'}").code != 0
+    words = ("-m", "tests.helpers.faulty", "1", "5", "SIGKILL", *RUN, "device=cuda")
+    assert launch(*words, f"hydra.run.dir={tmp_path / 'run'}").returncode != 0
 
 
 def test_two_jobs_share_one_gpu(tmp_path, report):

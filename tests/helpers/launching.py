@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import NamedTuple
 
 from tests.conftest import ROOT
 
@@ -14,15 +13,7 @@ from tests.conftest import ROOT
 BESIDE = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
 
 
-class Ended(NamedTuple):
-    """What the ranks and their launcher left, when all of them have ended."""
-
-    code: int
-    out: str
-    error: str
-
-
-def launch(*command: str, size: int = 2, leads: bool = True) -> Ended:
+def launch(*command: str, size: int = 2, leads: bool = True) -> subprocess.CompletedProcess:
     """Run a script (or `-m` a module) on several ranks until all of them have ended.
 
     Args:
@@ -37,13 +28,11 @@ def launch(*command: str, size: int = 2, leads: bool = True) -> Ended:
     words = [sys.executable, *launcher, "--master_port", port, *command]
     if not leads:
         words = [sys.executable, "-c", BESIDE, *words]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        words, cwd=ROOT, start_new_session=True, text=True, stdout=pipe, stderr=pipe
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(words, cwd=ROOT, start_new_session=True, text=True, **pipes)
     try:
         out, error = process.communicate(timeout=300)  # they end when the last rank does
-        return Ended(process.returncode, out, error)
+        return subprocess.CompletedProcess(words, process.returncode, out, error)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -29,37 +29,37 @@ class Escape(BaseException):
     """A reader did what it may not."""
 
 
-class Watch:
-    """An audit hook, which can never be removed again: there is one, active for one folder."""
-
-    def __init__(self) -> None:
-        self.folder: Path | None = None
-        self.escapes: list[str] = []
-        sys.addaudithook(self.look)
-
-    def look(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.folder is not None and self.is_escape(event, arguments):
-            self.escapes.append(f"{event}{arguments!r:.200}")
-            raise Escape(self.escapes[-1])
-
-    def is_escape(self, event: str, arguments: tuple[Any, ...]) -> bool:
-        if event == "import":
-            return arguments[0].split(".")[0] not in STANDARD and arguments[0] not in sys.modules
-        if event == "open":
-            path, _, flags = arguments
-            return bool(flags & (os.O_WRONLY | os.O_RDWR)) and self.is_outside(path)
-        if event.startswith(CHANGES):
-            return any(map(self.is_outside, arguments[:2]))
-        return event.startswith(FORBIDDEN)
-
-    def is_outside(self, path: Any) -> bool:
-        if not isinstance(path, str | bytes):
-            return False
-        assert self.folder is not None
-        return not Path(os.fsdecode(path)).absolute().resolve().is_relative_to(self.folder)
+ALLOWED: list[Path] = []  # the folder that may be written, while a reader is watched
+ESCAPES: list[str] = []
 
 
-_watch = Watch()
+def is_outside(path: Any) -> bool:
+    """Return whether this is a path, and one outside the folder that may be written."""
+    if not isinstance(path, str | bytes):
+        return False
+    return not Path(os.fsdecode(path)).absolute().resolve().is_relative_to(ALLOWED[0])
+
+
+def is_escape(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Return whether an audit event is forbidden: a write outside, an import, a process, ..."""
+    if event == "import":
+        return arguments[0].split(".")[0] not in STANDARD and arguments[0] not in sys.modules
+    if event == "open":
+        path, _, flags = arguments
+        return bool(flags & (os.O_WRONLY | os.O_RDWR)) and is_outside(path)
+    if event.startswith(CHANGES):
+        return any(map(is_outside, arguments[:2]))
+    return event.startswith(FORBIDDEN)
+
+
+def look(event: str, arguments: tuple[Any, ...]) -> None:
+    """Stop what is forbidden; an audit hook can never be removed again."""
+    if ALLOWED and is_escape(event, arguments):
+        ESCAPES.append(f"{event}{arguments!r:.200}")
+        raise Escape(ESCAPES[-1])
+
+
+sys.addaudithook(look)
 
 
 @contextmanager
@@ -71,14 +71,16 @@ def watched(folder: Path) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    _watch.folder, _watch.escapes = folder.resolve(), []
+    ALLOWED.append(folder.resolve())
     try:
         yield
     finally:
-        _watch.folder = None
+        ALLOWED.clear()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert not _watch.escapes, _watch.escapes  # also where the reader swallowed the error
+    escapes = ESCAPES.copy()
+    ESCAPES.clear()
+    assert not escapes, escapes  # also where the reader swallowed the error
 
 
 def outcome(folder: Path, read: Callable[[], Any]) -> Any:

@@ -6,7 +6,6 @@ import random
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from engine.events import EventFile
@@ -18,18 +17,6 @@ SHAPES = {
     "none": lambda x: 1.0,
     "step": lambda x: 0.2 ** int(x / 0.3),
     "cosine_annealing": lambda x: (1 + math.cos(math.pi * x)) / 2,
-    "linear_decay": lambda x: 1 - x,
-    "warmup": lambda x: min(1.0, 10 * x),
-    "one_cycle": lambda x: 1 - abs(2 * x - 1),
-    "exponential": lambda x: math.exp(-4 * x),
-    "cyclic": lambda x: abs((4 * x) % 2 - 1),
-    "sgdr": lambda x: (1 + math.cos(math.pi * ((3 * x) % 1))) / 2,
-    "polynomial": lambda x: (1 - x) ** 2,
-    "trapezoid": lambda x: min(1.0, 10 * x, 5 * (1 - x)),
-    "inverse_sqrt": lambda x: min(10 * x, (0.1 / max(x, 0.1)) ** 0.5),
-    "rex": lambda x: (1 - x) / (1 - 0.5 * x),
-    "tanh_decay": lambda x: (1 - math.tanh(6 * x - 3)) / 2,
-    "cosine_warm_restarts": lambda x: (1 + math.cos(math.pi * ((2 * x) % 1))) / 2,
 }
 
 
@@ -46,33 +33,26 @@ def write_run(
 ) -> Path:
     """One finished run. Keys of `settings` are dotted with double underscores."""
     val = {steps // 2: test - 5, steps: test - 1} if val is None else val
-    config: dict = {
-        "dataset": {"root": "datasets", "train_size": 1000},
-        "model": {"_target_": "models.convnet.convnet_tiny"},
-        "optimizer": {"_target_": "oneflow.optim.SGD", "lr": lr},
-        "scheduler": {"_target_": f"oneflow.optim.lr_scheduler.{scheduler}"},
-        "seed": seed,
-        "epochs": 2,
-        "batch_size": 100,
-        "max_steps": None,
-    }
-    for name, value in settings.items():
-        node, *keys = config, *name.split("__")
-        for key in keys[:-1]:
-            node = node.setdefault(key, {})
-        node[keys[-1]] = value
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(config))
-    (folder / ".hydra/overrides.yaml").write_text(
-        yaml.safe_dump([f"scheduler={scheduler}", f"seed={seed}"])
+    config = OmegaConf.create(
+        {
+            "dataset": {"root": "datasets", "train_size": 1000},
+            "model": {"_target_": "models.convnet.convnet_tiny"},
+            "optimizer": {"_target_": "oneflow.optim.SGD", "lr": lr},
+            "scheduler": {"_target_": f"oneflow.optim.lr_scheduler.{scheduler}"},
+            **{"seed": seed, "epochs": 2, "batch_size": 100, "max_steps": None},
+        }
     )
-    told = {
+    for name, value in settings.items():
+        OmegaConf.update(config, name.replace("__", "."), value)
+    folder.mkdir(parents=True)
+    save_config(config, [f"scheduler={scheduler}", f"seed={seed}"], folder)
+    figures = {
         "status": "completed",
         "scheduler": scheduler,
         "model": "convnet_tiny",
         "dataset": "synthetic",
         "seed": seed,
-        "epochs": config["epochs"],
+        "epochs": config.epochs,
         "steps": steps,
         "test_top1": test,
         "val_top1_last": val[max(val)] if val else None,
@@ -81,7 +61,7 @@ def write_run(
         "versions": {"oneflow": "0.9.0", "python": "3.10.13"},
         "lr_check": {"steps": steps, "mismatches": 0},
     }
-    (folder / "summary.json").write_text(json.dumps(told | (summary or {})))
+    (folder / "summary.json").write_text(json.dumps(figures | (summary or {})))
     lines = [json.dumps({"step": step, "val/top1": value}) for step, value in val.items()]
     (folder / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     events, shape = EventFile(folder), SHAPES.get(scheduler, SHAPES["none"])
@@ -95,13 +75,11 @@ def write_study(
     folder: Path, schedules: int = 2, seeds: int = 3, steps: int = 20, evaluations: int = 4
 ) -> Path:
     """A sweep in which the n-th schedule is better than the first by 0.4 n points, give or take."""
+    every = steps // evaluations
     for place, scheduler in enumerate(list(SHAPES)[:schedules]):
         for seed in range(seeds):
-            luck = random.Random(seed).gauss(0, 0.6) + random.Random(f"{place}/{seed}").gauss(
-                0, 0.2
-            )
-            end = 36 + 0.4 * place + luck
-            every = steps // evaluations
+            luck = random.Random(seed).gauss(0, 0.6)
+            end = 36 + 0.4 * place + luck + random.Random(f"{place}/{seed}").gauss(0, 0.2)
             val = {
                 step: end * (1 - math.exp(-3.5 * step / steps)) + random.Random(step).gauss(0, 0.3)
                 for step in range(every, steps + 1, every)
@@ -132,10 +110,8 @@ def write_complete_run(
 ) -> Path:
     """A run folder as a complete run of these words leaves it."""
     folder.mkdir(parents=True)
-    config = OmegaConf.create(OmegaConf.to_container(composed_once(*words), resolve=True))
-    config.pop("recipe", None)
-    config.seed = seed
-    save_config(config, words, folder)
-    told = {"status": "completed", "test_top1": 1.0, figure: value, "scheduler": "x"} | summary
-    (folder / "summary.json").write_text(json.dumps(told))
+    config = OmegaConf.to_container(composed_once(*words), resolve=True)
+    save_config(OmegaConf.create(config | {"seed": seed}), words, folder)
+    figures = {"status": "completed", "test_top1": 1.0, figure: value, "scheduler": "x"}
+    (folder / "summary.json").write_text(json.dumps(figures | summary))
     return folder

@@ -4,6 +4,8 @@ import os
 from functools import partial
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboardX.record_writer import masked_crc32c
 
@@ -11,13 +13,17 @@ from engine.events import EventFile
 from runs.config import MAX_BYTES
 from runs.folder import (
     MAX_RECORD,
-    read_command,
+    read_applied,
     read_evaluations,
     read_metrics,
     read_records,
     read_scalars,
     read_summary,
 )
+from runs.overrides import read_command
+from tests.helpers.continuing import EVERYTHING
+from tests.helpers.mutations import CHANGES, COUNTS, fuzzing, mutate
+from tests.helpers.sandbox import outcome
 
 
 def write_events(folder, steps, start=0, scale=1.0):
@@ -42,11 +48,7 @@ def test_the_values_are_those_that_tensorboard_reads(tmp_path):
     expected = {event.step: event.value for event in accumulator.Scalars("lr/group0")}
     assert read_rates(tmp_path) == {"lr/group0": expected}
     assert expected[5] == 2.0 and expected[7] == 7.0 and len(expected) == 10
-
-
-def test_a_restart_takes_back_its_own_step_too(tmp_path):
-    write_events(tmp_path, steps=10)
-    write_events(tmp_path, steps=0, start=6)
+    write_events(tmp_path, steps=0, start=6)  # a restart takes back the step that it names, too
     assert list(read_rates(tmp_path)["lr/group0"]) == [0, 1, 2, 3, 4, 5]
 
 
@@ -129,3 +131,44 @@ def test_what_a_run_has_left_is_read_or_refused(tmp_path, file, text, read, expe
 def test_nothing_waits_for_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "summary.json")
     assert read_summary(tmp_path) == {}
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_mutated_records(tmp_path, whole, count):
+    """They are read, or refused in a sentence."""
+    for path in whole(*EVERYTHING).iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    readers = {
+        next(tmp_path.glob("events.out.tfevents.*")): lambda: read_applied(tmp_path),
+        tmp_path / "metrics.jsonl": lambda: read_metrics(tmp_path, "max"),
+        tmp_path / "summary.json": lambda: read_summary(tmp_path),
+    }
+    sound = {path: path.read_bytes() for path in readers}
+    right = {path: read() for path, read in readers.items()}
+    assert all(right.values())
+
+    @fuzzing(count)
+    @given(st.sampled_from(sorted(readers)), CHANGES)
+    def run_one(path, changes):
+        content = mutate(sound[path], changes)
+        path.write_bytes(content)
+        found = outcome(tmp_path, readers[path])
+        path.write_bytes(sound[path])
+        if content == sound[path]:
+            assert found == right[path]
+
+    run_one()
+
+
+HOSTILE = ("[1]", "7", "null", "[" * 100_000, "{", "\0", "NaN", '{"step": 1}\n7')
+NO_METRICS = ('{"val/top1": 1}', '{"step": {}, "val/top1": 1}', '{"step": 1, "val/top1": "x"}')
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *NO_METRICS])
+def test_hostile_records(tmp_path, text):
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert outcome(tmp_path, lambda: read_metrics(tmp_path, "max")) is None
+    (tmp_path / "summary.json").write_text(text)
+    summary = outcome(tmp_path, lambda: read_summary(tmp_path))
+    assert isinstance(summary, dict) if text in NO_METRICS else summary is None

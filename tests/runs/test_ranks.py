@@ -3,15 +3,15 @@
 Every process here is started by OneFlow's own launcher, and the whole group is killed in the end.
 """
 
+import itertools
 import json
-import shutil
 import socket
 
 import numpy as np
 import pytest
 
 from engine.process import ranks, runtime
-from runs import ranks as launched
+from runs.ranks import rank_arguments
 from tests.helpers.continuing import check_equal, evidence, read_summary
 from tests.helpers.launching import launch
 from tests.helpers.several import gradients, masks
@@ -25,6 +25,9 @@ RUN = (
     *("batch_size=8", "device=cpu", "trainer.eval_every=4", "trainer.log_every=3"),
     *("trainer.checkpoint_every=3", "trainer.clip_grad_norm=1"),
 )
+
+
+FAULTY = ("-m", "tests.helpers.faulty", "1")
 
 
 @pytest.fixture(scope="module")
@@ -54,64 +57,61 @@ def check_close(first, second):
     assert (first["best"], first["speed"]) == (second["best"], second["speed"])
 
 
-def test_two_ranks_train_what_one_process_trains(two, train_here):
+def test_two_ranks_train_what_one_process_trains(two, whole):
     folder, ended = two
-    assert ended.code == 0, ended.error
-    found, expected = evidence(folder), evidence(train_here(*RUN))
+    assert ended.returncode == 0, ended.stderr
+    found, expected = evidence(folder), evidence(whole(*RUN))
     check_close(expected, found)
     for key in ("status", "steps", "test_top1", "val_top1_best", "best_step", "lr_check"):
         assert found["summary"][key] == expected["summary"][key], key
     assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     assert (folder / ".hydra/hydra.yaml").exists()
-    for text in (ended.out, (folder / "train.log").read_text()):
+    for text in (ended.stdout, (folder / "train.log").read_text()):
         assert text.count("learning rates as previewed: 22 of 22 steps") == 1
         assert text.count("epoch   2.00  step     22") == 2  # validation and test
 
 
-def test_whatever_ends_a_run_it_continues_as_if_nothing_had(two, tmp_path, train_here):
-    """Rank 1 is killed, then the launcher is asked to stop, which leads no group of processes."""
+def test_a_rank_that_is_killed_ends_all_and_one_process_goes_on(tmp_path, train_here, whole):
     folder = tmp_path / "run"
-    resume = (f"resume={folder}", ALLOW)
-    killed = launch(
-        "-m", "tests.helpers.ranked", "1", "5", "SIGKILL", *RUN, f"hydra.run.dir={folder}"
-    )
-    assert killed.code != 0
-    assert "error: another process of this run has ended" in killed.error
+    killed = launch(*FAULTY, "5", "SIGKILL", *RUN, f"hydra.run.dir={folder}")
+    assert killed.returncode != 0
+    assert "error: another process of this run has ended" in killed.stderr
     last = json.loads((folder / "checkpoints/last/state.json").read_text())
     assert last["step"] == 4
-    again = shutil.copytree(folder, tmp_path / "again", symlinks=True)
+    check_close(evidence(whole(*RUN)), evidence(train_here(f"resume={folder}", ALLOW)))
 
-    asked = launch("-m", "tests.helpers.ranked", "1", "14", "parent", *resume, leads=False)
-    assert asked.code != 0
+
+@pytest.mark.full
+def test_a_launcher_that_is_stopped_and_leads_no_group_saves_the_run(two, tmp_path):
+    folder = tmp_path / "run"
+    asked = launch(*FAULTY, "14", "parent", *RUN, f"hydra.run.dir={folder}", leads=False)
+    assert asked.returncode != 0
     summary = read_summary(folder)
     assert summary["status"] == "interrupted" and 14 <= summary["steps"] < 22
-    assert asked.out.count(f"Interrupted after step {summary['steps']}") == 1
-    done = launch("train.py", *resume)
-    assert done.code == 0, done.error
+    assert asked.stdout.count(f"Interrupted after step {summary['steps']}") == 1
+    done = launch("train.py", f"resume={folder}", ALLOW)
+    assert done.returncode == 0, done.stderr
     check_equal(evidence(two[0]), evidence(folder))
-    # the same in one process, from where the rank was killed
-    check_close(evidence(two[0]), evidence(train_here(f"resume={again}", ALLOW, folder=again)))
 
 
-def test_a_rank_that_fails_prints_why_and_ends_all(tmp_path):
-    words = ("-m", "tests.helpers.ranked", "1", "5", "fail", *RUN)
-    ended = launch(*words, f"hydra.run.dir={tmp_path / 'run'}")
-    assert ended.code == 1
-    assert ended.error.count("RuntimeError: the deed") == 1
-    assert "rank 1: Traceback (most recent call last):" in ended.error
-
-
-def test_a_mistake_is_printed_once(tmp_path):
-    ended = launch("train.py", *RUN, "optimizer.lr=-1", f"hydra.run.dir={tmp_path / 'run'}")
-    assert ended.code == 1
-    assert ended.error.count("error: optimizer.lr=-1: expected a number above 0.") == 1
-    assert "rank 1" not in ended.error
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("command", "printed", "never"),
+    [
+        ((*FAULTY, "5", "fail", *RUN), "rank 1: Traceback (most recent call last):", "rank 0"),
+        (("train.py", *RUN, "optimizer.lr=-1"), "error: optimizer.lr=-1: expected a num", "rank 1"),
+    ],
+)
+def test_what_fails_is_printed_once(tmp_path, command, printed, never):
+    ended = launch(*command, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ended.returncode == 1
+    assert ended.stderr.count(printed) == 1 and never not in ended.stderr
 
 
 def test_what_two_ranks_exchange(tmp_path):
     """Parts of every size, `set_to_none`, masks, statistics of norms, devices and signals."""
     ended = launch("-m", "tests.helpers.several", str(tmp_path))
-    assert ended.code == 0, ended.error
+    assert ended.returncode == 0, ended.stderr
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert (first["rank"], second["rank"]) == ([0, 2], [1, 2])
     cases = {"even": (8,), "odd": (7,), "single": (1,), "many": (7, 4), "none": (7, 4)}
@@ -130,25 +130,15 @@ def test_what_two_ranks_exchange(tmp_path):
     assert first["stop"] == second["stop"] == [7, 143]
 
 
-@pytest.mark.parametrize(
-    ("count", "size", "expected"),
-    [
-        (8, 1, [(0, 8)]),
-        (8, 2, [(0, 4), (4, 8)]),
-        (7, 2, [(0, 4), (4, 7)]),
-        (1, 2, [(0, 1), (1, 1)]),
-        (2, 4, [(0, 1), (1, 1), (1, 2), (2, 2)]),
-        (10, 4, [(0, 3), (3, 5), (5, 8), (8, 10)]),
-    ],
-)
-def test_parts_of_a_batch(count, size, expected):
-    assert [ranks.bounds(count, rank, size) for rank in range(size)] == expected
-
-
-@pytest.fixture
-def rank_1(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "1")
+def test_parts_of_a_batch():
+    """Of every size, also where there are fewer images than ranks."""
+    for size, count in itertools.product(range(1, 5), range(1, 11)):
+        parts = [ranks.bounds(count, rank, size) for rank in range(size)]
+        lengths = [stop - start for start, stop in parts]
+        assert parts[0][0] == 0 and parts[-1][1] == count and lengths[0] > 0
+        assert [stop for _, stop in parts[:-1]] == [start for start, _ in parts[1:]]
+        assert max(lengths) - min(lengths) <= 1
+    assert [ranks.bounds(2, rank, 4) for rank in range(4)] == [(0, 1), (1, 1), (1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize(
@@ -158,12 +148,13 @@ def rank_1(monkeypatch):
         (["seed=0"], False, ValueError, "this program is one process: start it without the launch"),
         (["--help"], True, SystemExit, "^0$"),  # rank 0 prints it alone
         (["--cfg=job"], True, SystemExit, "^0$"),
-        (["--cfg", "job"], True, SystemExit, "^0$"),
     ],
 )
-def test_what_only_one_process_does(rank_1, arguments, trains, error, sentence):
+def test_what_only_one_process_does(monkeypatch, arguments, trains, error, sentence):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
     with pytest.raises(error, match=sentence):
-        launched.rank_arguments(arguments, trains)
+        rank_arguments(arguments, trains)
 
 
 def test_rank_0_takes_no_port_that_is_in_use(monkeypatch):

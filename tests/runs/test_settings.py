@@ -1,32 +1,14 @@
 """Each run-level key: the values at the edge of what it accepts."""
 
-import copy
-
 import pytest
 from omegaconf import OmegaConf
 
 from common.checks import show
 from runs.build import base_lrs, last_step
-from runs.settings import check_settings, trainer_durations
+from runs.settings import SETTINGS, check_settings, trainer_durations
 from schedulers import Horizon
+from tests.conftest import compose_config
 
-GOOD = {
-    "seed": 0,
-    "epochs": 1,
-    "batch_size": 1,
-    "device": "auto",
-    "max_steps": None,
-    "lint": "warn",
-    "trainer": {
-        "clip_grad_norm": None,
-        "label_smoothing": 0.0,
-        "decay_norm_and_bias": None,
-        "keep_last": 2,
-        "graph": False,
-        "amp": False,
-    },
-    "optimizer": {"lr": 0.1, "weight_decay": 0.0},
-}
 NAN, INF = float("nan"), float("inf")
 # key: (values that are accepted, values that are refused)
 EDGES = {
@@ -49,26 +31,21 @@ EDGES = {
 
 
 @pytest.mark.parametrize("key", EDGES)
-def test_edges(key):
+def test_edges(tmp_path, key):
+    assert set(EDGES) == set(SETTINGS)
+    config = compose_config("dataset=synthetic", folder=tmp_path)
     accepted, refused = EDGES[key]
     for value in accepted:
-        check_settings(with_value(key, value))
+        OmegaConf.update(config, key, value)
+        check_settings(config)
     for value in refused:
+        OmegaConf.update(config, key, value)
         with pytest.raises(ValueError) as error:
-            check_settings(with_value(key, value))
+            check_settings(config)
         assert str(error.value).startswith(f"{key}={show(value)}: expected ")
 
 
-def with_value(key, value):
-    config = copy.deepcopy(GOOD)
-    *path, last = key.split(".")
-    (config[path[0]] if path else config)[last] = value
-    return config
-
-
 RUN = Horizon(40, 10)
-
-
 EVERY = {"eval_every": "1ep", "log_every": 20, "checkpoint_every": "1ep"}
 EVERY |= {"swa_start": None, "swa_every": "1ep"}
 
@@ -103,12 +80,8 @@ def test_the_last_step(max_steps, last):
 @pytest.mark.parametrize(
     ("optimizer", "decay", "groups"),
     [
-        ("SGD", None, 1),
-        ("Adam", None, 1),
-        ("AdamW", None, 2),
-        ("LAMB", None, 2),
-        ("AdamW", True, 1),
-        ("SGD", False, 2),
+        *(("SGD", None, 1), ("Adam", None, 1), ("AdamW", None, 2), ("LAMB", None, 2)),
+        *(("AdamW", True, 1), ("SGD", False, 2)),
     ],
 )
 def test_one_base_rate_for_each_group(optimizer, decay, groups):
