@@ -33,11 +33,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--best", metavar="KEY", help="only print the best value per scheduler")
     options = parser.parse_args(words)
     try:
-        if options.best:
-            print(choose_best(map(read_run, find_runs(options.folders)), options.best))
+        if key := vars(options).pop("best"):
+            print(choose_best(map(read_run, find_runs(options.folders)), key))
         else:
-            out, reference = options.out, options.reference
-            print(write_report(options.folders, out, reference, options.accuracies))
+            print(write_report(**vars(options)))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
