@@ -7,11 +7,4 @@ when the schedule is built. `verbose`, an argument of all, prints every change o
 from schedulers.build import build_scheduler, is_plateau, made_up_metrics, trace_lr
 from schedulers.durations import Horizon, to_steps
 
-__all__ = [
-    "Horizon",
-    "build_scheduler",
-    "is_plateau",
-    "made_up_metrics",
-    "to_steps",
-    "trace_lr",
-]
+__all__ = ["Horizon", "build_scheduler", "is_plateau", "made_up_metrics", "to_steps", "trace_lr"]
