@@ -47,10 +47,8 @@ def write_run(
         for key in keys[:-1]:
             node = node.setdefault(key, {})
         node[keys[-1]] = value
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(config))
-    words = [f"scheduler={scheduler}", f"seed={seed}"]
-    (folder / ".hydra/overrides.yaml").write_text(yaml.safe_dump(words))
+    folder.mkdir(parents=True)
+    save_config(OmegaConf.create(config), [f"scheduler={scheduler}", f"seed={seed}"], folder)
     content = {
         "status": "completed",
         "scheduler": scheduler,
