@@ -138,6 +138,9 @@ def place_of(sentence: str, keys: Sequence[str]) -> str | None:
     """Return the control that an error sentence is about: the longest key that it begins with.
 
     A sentence about a whole node is about the first of its arguments that it names.
+
+    >>> place_of("scheduler is refused: gamma is 0.", ["scheduler", "scheduler.gamma"])
+    'scheduler.gamma'
     """
     begin = [k for k in keys if re.match(re.escape(k) + r"(?![\w\[]|\.\w)", sentence)]
     longer = [k for k in keys if re.match(re.escape(k) + r"\b", sentence)]

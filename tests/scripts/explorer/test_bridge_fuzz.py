@@ -23,11 +23,9 @@ DEEP = "[" * 500 + "]" * 500
 LINES = [
     "hydra.run.dir=.",
     "--config-dir=. scheduler=step",
-    "-m scheduler=step",
     "scheduler=step,linear",
     "scheduler=glob(*)",
     "scheduler=../model/resnet18",
-    "scheduler=[step]",
     "scheduler=null",
     "+scheduler=step",
     "~scheduler",
@@ -35,7 +33,6 @@ LINES = [
     "scheduler=step scheduler=rex",
     "experiment=quickstart",
     "resume=outputs/x",
-    "scheduler=step model=resnet18",
     "scheduler=step scheduler._target_=os.system",
     "scheduler=none scheduler._target_=schedulers.build.build_scheduler",
     "scheduler=none scheduler._target_=models.convnet.convnet_tiny",
@@ -57,8 +54,6 @@ LINES = [
     "scheduler=step scheduler.gama=1",
     "scheduler=step ~scheduler._target_",
     "scheduler=sequential scheduler.schedulers.7.gamma=1",
-    "scheduler=step epochs=1e3",
-    "scheduler=step optimizer={lr:1}",
     "scheduler=step ; touch boom",
     "scheduler=step\npython train.py scheduler=rex",
     "x" * (MAX_TEXT + 1),
@@ -70,7 +65,6 @@ YAMLS = [
     "- a\n- b",
     "gamma: 1",
     "_target_: os.system",
-    "_target_: [os.system]",
     "_target_: schedulers.noam:np.load",
     f"_target_: {FIXED}\nx: {{_target_: os.system, _args_: [touch boom]}}",
     f"_target_: {FIXED}\nx: !!python/object/apply:os.system [touch boom]",
@@ -108,7 +102,7 @@ def test_a_hostile_line_is_refused_in_one_sentence(tmp_path, monkeypatch):
     for text in LINES:
         assert outcome(tmp_path, lambda text=text: read_command(text)) is None, text
     with pytest.raises(ValueError) as caught:
-        read_command("scheduler=step 'scheduler.gamma=${oc.env:HOME}'")
+        read_command("scheduler=step 'epochs=${oc.env:HOME}'")
     assert "swordfish" not in str(caught.value)
 
 
@@ -129,7 +123,7 @@ def test_a_hostile_yaml_is_refused_in_one_sentence(tmp_path):
         ({"node": {"_target_": FIXED, "a": {"b": "${x}"}}}, r"scheduler\.a\.b='\$\{x\}'"),
         ({"node": {"_target_": FIXED, "null": 1}}, "'null' is not the name"),
         ({"name": "../model/resnet18"}, "expected one of chained"),
-        ({"epochs": 100, "batch_size": 1}, "at most 2000000 are drawn"),
+        ({"node": shipped("warmup"), "batch_size": 1}, "with 2 scheduler nodes at most 1000000"),
     ],
 )
 def test_a_setup_that_no_run_could_have_is_refused(fields, message):

@@ -86,9 +86,8 @@ def test_the_page_draws_the_trace_of_a_schedule():
 def test_the_figures_below_the_chart():
     node = shipped("step") | {"step_size": "25%", "gamma": 0.5}
     # a quarter of the run each at 0.2, 0.1, 0.05, 0.025: 0.375 / 4 of 0.2 on average
-    assert figures(Setup("step", node, base_lr=0.2, train_size=128 * 8)) == {
-        **{"area": "47%", "peak": "0.2", "least": "0.025", "above": "25%"},
-    }
+    shown = figures(Setup("step", node, base_lr=0.2, train_size=128 * 8))
+    assert shown == {"area": "47%", "peak": "0.2", "least": "0.025", "above": "25%"}
 
 
 # --- controls -----------------------------------------------------------------------------------
@@ -96,11 +95,16 @@ def test_the_figures_below_the_chart():
 
 def test_a_slider_a_number_and_a_unit_change_the_same_value():
     page = open_page("s0=scheduler=step")
+    columns = rows(page)[0].keys()
     run(control(page.select_slider, "scheduler.step_size").set_value(50.0))
+    assert rows(page)[0].keys() != columns  # else the browser takes the points for the same
     assert line(page).endswith("scheduler=step scheduler.step_size=50%")
     assert rates(page)[5280] == pytest.approx(0.02)
     run(control(page.selectbox, "scheduler.step_size unit").select("ep"))
     assert line(page).endswith("scheduler.step_size=15ep")
+    run(control(page.selectbox, "scheduler.step_size unit").select("%"))
+    assert line(page).endswith("scheduler.step_size=50%")
+    run(control(page.selectbox, "scheduler.step_size unit").select("ep"))
     assert control(page.text_input, "scheduler.step_size").value == "15"
     run(control(page.text_input, "scheduler.step_size").set_value("100"))
     assert line(page).endswith("scheduler.step_size=100ep")
@@ -128,16 +132,18 @@ def test_a_nested_schedule_is_built():
     page = open_page("s0=scheduler=cosine_annealing")
     run(button(page, "wrap_warmup").click())
     assert line(page).startswith("python train.py scheduler=sequential ")
-    run(control(page.selectbox, "add ()").select("oneflow.optim.lr_scheduler.ChainedScheduler"))
+    run(control(page.selectbox, "add ()").select("schedulers.rex.REXLR"))
+    assert node_of(page)["milestones"] == ["8%", "54%"]
+    assert node_of(page)["schedulers"][2]["total_steps"] == "46%"
     run(control(page.text_input, "scheduler.milestones[1] text").set_value("60"))
-    run(control(page.selectbox, "class ('schedulers', 1)").select("schedulers.rex.REXLR"))
-    assert parts_of(page) == ["LinearLR", "REXLR", "ChainedScheduler"]
+    chained = "oneflow.optim.lr_scheduler.ChainedScheduler"
+    run(control(page.selectbox, "class ('schedulers', 1)").select(chained))
+    assert parts_of(page) == ["LinearLR", "ChainedScheduler", "REXLR"]
     assert node_of(page)["milestones"] == ["8%", "60%"]
-    trained = trace(bridge.read_command(line(page)))
-    assert rates(page) == {step: trained[step] for step in rates(page)}
     run(button(page, "down () 0").click())
     run(button(page, "remove ('schedulers', 2)").click())
-    assert (parts_of(page), node_of(page)["milestones"]) == (["REXLR", "LinearLR"], ["8%"])
+    assert parts_of(page) == ["ChainedScheduler", "LinearLR"]
+    assert node_of(page)["milestones"] == ["8%"]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +160,9 @@ def test_a_mistake_is_shown_once_and_the_last_curve_stays(address, key, typed, a
     before = rows(page)
     run(control(page.text_input, f"{key} text").set_value(typed))
     assert [error[: len(about)] for error in errors(page)] == [about]
+    drawn = list(page.main)
+    fields = [e.key for e in drawn[: drawn.index(page.error[0])] if e.type == "text_input"]
+    assert fields[-1].startswith(f"0 {key.partition('[')[0]}")  # the error stands below its field
     assert rows(page) == before
     assert control(page.text_input, f"{key} text").value == typed
 
@@ -171,6 +180,7 @@ def test_curves_are_compared_edited_removed_and_shared():
     run(button(page, "edit 0").click())
     assert line(page) == "python train.py scheduler=step scheduler.gamma=0.5 epochs=5"
     run(button(page, "remove 0").click())
+    assert line(page) == "python train.py scheduler=rex epochs=5"
     run(button(page, "edit 1").click())
     run(page.button_group[1].set_value(True))
     assert {row["curve"] for row in rows(page)} == {"c0", "c1"}
@@ -185,7 +195,6 @@ def test_curves_are_compared_edited_removed_and_shared():
 def test_curves_of_one_schedule_are_named_by_what_differs():
     node = shipped("step")
     setups = [Setup("step", node), Setup("step", node | {"gamma": 0.5}), Setup("step", node)]
-    assert labels_of([setups[1], Setup("rex", shipped("rex"))]) == ["step", "rex"]
     assert labels_of(setups) == ["step", "step gamma=0.5", "step (3)"]
 
 
