@@ -5,8 +5,7 @@
 #          device=cuda at the end. OneFlow 0.9.0 runs on compute capability 6.0 to 8.9.
 # Runs:    docker run --rm -it -p 127.0.0.1:6006:6006 -v lr-lab-runs:/app/outputs \
 #            lr-lab -m tensorboard.main --logdir outputs --bind_all
-# Explore: docker run --rm -it -p 127.0.0.1:8501:8501 -v lr-lab-runs:/app/outputs \
-#            lr-lab -m scripts.explorer --address 0.0.0.0
+# Explore: docker run --rm -it -p 127.0.0.1:8501:8501 lr-lab -m scripts.explorer --address 0.0.0.0
 # Check:   docker run --rm lr-lab -m scripts.doctor
 # Folders of the host instead of named volumes: -v "$PWD/outputs:/app/outputs" with
 # --user "$(id -u):$(id -g)", so that the files belong to you. A sweep (-m) writes to /app/multirun.

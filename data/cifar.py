@@ -137,7 +137,7 @@ def build_cifar(
 
     Args:
         layout: which CIFAR.
-        num_classes: its number of classes; the model has as many outputs.
+        num_classes: of this CIFAR; the model has as many outputs.
         root: the folder that holds the official archive or the unpacked folder, or is the latter.
         download: fetch the archive where `root` has none.
         train_size: images to train on, of what `val_size` leaves; None: all of it.
@@ -154,24 +154,24 @@ def build_cifar(
     if num_classes != len(layout.class_names):
         raise refusal("dataset.num_classes", num_classes, str(len(layout.class_names)))
     train_size, val_size = check_sizes(train_size, val_size, layout.train_count)
-    if test_size is None:
-        test_size = layout.test_count
+    test_size = layout.test_count if test_size is None else test_size
     check_integer("dataset.test_size", test_size, 1, layout.test_count)
     check_integer("dataset.split_seed", split_seed, 0)
+    train, test = _read_parts(layout, root, download, url)
+    wanted = ((train, val_size, train_size), (train, 0, val_size), (test, 0, test_size))
+    splits = (_take(*rows, split_seed) for rows in wanted)
+    return Dataset(*splits, layout.class_names, layout.mean, layout.std)
+
+
+def _read_parts(layout: Layout, root: Any, download: bool, url: str | None) -> tuple[Split, Split]:
+    """Return the official training and test set."""
     folder = Path(str(root)).expanduser()  # no shell replaces the ~ of dataset.root="~/images"
     if root in (None, "") or not folder.is_dir():
         raise FileNotFoundError(str(refusal("dataset.root", root, "an existing folder")))
     source = find_source(layout, folder) or _fetch(layout, folder, download, url)
     arrays = _read_source(layout, folder, source)
     train, test = (Split(arrays[f"{p}_images"], arrays[f"{p}_labels"]) for p in ("train", "test"))
-    return Dataset(
-        train=_take(train, val_size, train_size, split_seed),
-        val=_take(train, 0, val_size, split_seed),
-        test=test if test_size == layout.test_count else _take(test, 0, test_size, split_seed),
-        class_names=layout.class_names,
-        mean=layout.mean,
-        std=layout.std,
-    )
+    return train, test
 
 
 def find_source(layout: Layout, root: Path) -> Path | None:
@@ -290,5 +290,8 @@ def _check_arrays(layout: Layout, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _take(split: Split, start: int, size: int, seed: int) -> Split:
+    """Return a stratified part of a split; the whole one is not copied."""
+    if size == len(split.labels):
+        return split
     rows = draw_stratified(split.labels, start, size, seed)
     return Split(np.take(split.images, rows, axis=0), split.labels[rows])  # [rows] is 10x slower

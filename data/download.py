@@ -36,7 +36,6 @@ def download_archive(
     Raises:
         OSError: it failed; the text gives the reason, and is meant to stand in a sentence.
     """
-    part = path.with_name(path.name + ".part")
     with _locked(path):
         if path.exists():
             return
@@ -45,20 +44,27 @@ def download_archive(
         for attempt in range(attempts):
             if attempt:
                 time.sleep(pause * 2 ** (attempt - 1))
-            try:
-                _fetch(url, part, timeout)
-            except requests.RequestException as error:
-                reason = _explain(error, url, timeout)
-                if not _may_pass(error):
-                    break
-            else:
-                if (got := hash_file(part)) == md5:
-                    os.replace(part, path)
-                    return
-                part.unlink()  # a continued part may not fit the rest: the next attempt is whole
-                reason = f"the file from {url} has md5 {got}, not {md5}"
+            reason, may_pass = _try(url, path, md5, timeout)
+            if not reason:
+                return
+            if not may_pass:
+                break
             log.warning("Download of %s: %s.", path.name, reason)
     raise OSError(reason)
+
+
+def _try(url: str, path: Path, md5: str, timeout: float) -> tuple[str, bool]:
+    """Try once; return the reason why it failed, if it did, and whether to try again."""
+    part = path.with_name(path.name + ".part")
+    try:
+        _fetch(url, part, timeout)
+    except requests.RequestException as error:
+        return _explain(error, url, timeout), _may_pass(error)
+    if (got := hash_file(part)) == md5:
+        os.replace(part, path)
+        return "", False
+    part.unlink()  # a continued part may not fit the rest: the next attempt is whole
+    return f"the file from {url} has md5 {got}, not {md5}", True
 
 
 @contextmanager

@@ -62,24 +62,23 @@ class Average:
     @contextlib.contextmanager
     def in_model(self) -> Iterator[None]:
         """Give the model the mean's weights within the block; afterwards its former ones again."""
-        state = self.model.state_dict()
-        former = {name: tensor.detach().clone() for name, tensor in state.items()}
-        with flow.no_grad():
-            try:
-                copy(self.tensors, state)
-                yield
-            finally:
-                copy(former, state)
+        state = self.model.state_dict().items()
+        former = {name: tensor.detach().clone() for name, tensor in state}
+        try:
+            self.model.load_state_dict(self.tensors)
+            yield
+        finally:
+            self.model.load_state_dict(former)
 
-    def estimate(self, poll: Callable[[], None]) -> None:
+    def estimate(self) -> None:
         """Estimate the mean's statistics from training batches; once for the same mean."""
         if self.batches is None or self.estimated == self.count:
             return
         if any(isinstance(module, BatchNorm) for module in self.model.modules()):
             with self.in_model():
-                estimate_statistics(self.model, self.batches(), poll)
-                names = [name for name, _ in self.model.named_buffers()]
-                copy(self.model.state_dict(), {name: self.tensors[name] for name in names})
+                estimate_statistics(self.model, self.batches())
+                for name, buffer in self.model.named_buffers():
+                    self.tensors[name].copy_(buffer)
         self.estimated = self.count
 
     def state(self) -> dict[str, Any]:
@@ -87,11 +86,7 @@ class Average:
         return {"count": self.count, "estimated": self.estimated, "tensors": self.tensors}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned.
-
-        Raises:
-            ValueError: it is not the mean of such a model's weights.
-        """
+        """Restore what `state` returned; refuse the mean of another model's weights."""
         wanted = {k: (v.shape, v.dtype) for k, v in self.model.state_dict().items()}
         found = {k: (v.shape, v.dtype) for k, v in state["tensors"].items()}
         if found != (wanted if state["count"] else {}):
@@ -106,7 +101,6 @@ class Averages:
     """The averages of a run; none by default, and then nothing is computed or kept."""
 
     each: Sequence[Average] = ()
-    poll: Callable[[], None] = lambda: None  # called before each batch; may raise, to stop
 
     def take(self, step: int) -> None:
         """Take the weights after `step` steps into each average for which they are due."""
@@ -116,7 +110,7 @@ class Averages:
     def estimate(self) -> None:
         """Estimate the statistics of the means that need it: a pass over the training images."""
         for average in self.each:
-            average.estimate(self.poll)
+            average.estimate()
 
     def evaluate(self, evaluate: Callable[[Any], Metrics], loader: Any) -> Metrics:
         """Evaluate the model as it is and with each mean that has begun: `top1`, `ema_top1`, ..."""
@@ -129,60 +123,34 @@ class Averages:
                 metrics |= {f"{average.name}_{key}": value for key, value in averaged.items()}
         return metrics
 
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of them, by name."""
-        return {average.name: average.state() for average in self.each}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned.
-
-        Raises:
-            ValueError, KeyError: it is not of such a model or of such averages.
-        """
-        for average in self.each:
-            average.load_state(state[average.name])
-
 
 def build_averages(
     model: nn.Module,
-    batches: Batches,
-    poll: Callable[[], None] = lambda: None,
+    batches: Batches,  # makes training batches, the same at each call, for a mean's statistics
+    poll: Callable[[], None] = lambda: None,  # called before each of them; may raise, to stop
     *,
-    ema_decay: float | None = None,
-    swa_start: int | None = None,
-    swa_every: int = 1,
+    ema_decay: float | None = None,  # 0 < d < 1: over about the last 1 / (1 - d) steps
+    swa_start: int | None = None,  # the step after which SWA takes the first weights
+    swa_every: int = 1,  # steps between those it takes
 ) -> Averages:
-    """Return the averages of a model's weights that are asked for.
+    """Return the averages of a model's weights that are asked for: EMA, SWA, both or none."""
 
-    Args:
-        model: whose weights are averaged.
-        batches: makes training batches, the same at each call, for the statistics of a mean.
-        poll: called before each of them; may raise, to stop.
-        ema_decay: 0 < d < 1; a mean over about the last 1 / (1 - d) steps. None: no EMA.
-        swa_start: the step after which SWA takes the first weights. None: no SWA.
-        swa_every: steps between those it takes.
-    """
+    def polled() -> Iterator[Batch]:
+        for batch in batches():
+            poll()
+            yield batch
+
     each = []
-    if ema_decay is not None:
-        decay = ema_decay
-        share = lambda n: (1 - decay) / (1 - decay**n)  # noqa: E731
+    if (d := ema_decay) is not None:
+        share = lambda n: (1 - d) / (1 - d**n)  # noqa: E731
         each.append(Average("ema", model, share, lambda step: True))
-    if swa_start is not None:
-        start = swa_start
+    if (start := swa_start) is not None:
         is_due = lambda step: step >= start and (step - start) % swa_every == 0  # noqa: E731
-        each.append(Average("swa", model, lambda n: 1 / n, is_due, batches))
-    return Averages(each, poll)
+        each.append(Average("swa", model, lambda n: 1 / n, is_due, polled))
+    return Averages(each)
 
 
-def copy(source: dict[str, flow.Tensor], target: dict[str, flow.Tensor]) -> None:
-    """Write tensors over those of the same names."""
-    for name, tensor in target.items():
-        tensor.copy_(source[name])
-
-
-def estimate_statistics(
-    model: nn.Module, batches: Iterable[Batch], poll: Callable[[], None]
-) -> None:
+def estimate_statistics(model: nn.Module, batches: Iterable[Batch]) -> None:
     """Set the running mean and variance of each batch normalization to those of all images.
 
     With n images seen before a batch of b, its statistics come in with the momentum b / (n + b).
@@ -198,7 +166,6 @@ def estimate_statistics(
             for norm in norms:
                 norm.train()
             for images, _ in batches:
-                poll()
                 seen += len(images)
                 for norm in norms:
                     norm.momentum = len(images) / seen

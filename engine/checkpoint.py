@@ -11,12 +11,13 @@ links are replaced in one move. So a process may be killed at any moment, and a 
 """
 
 import hashlib
+import itertools
 import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
 CHECKSUMS = "checksums.json"
 UNFINISHED = "unfinished_"  # prefix of a folder that is being written
-_NAME = re.compile(r"step_(\d{8,})(?:\.(\d+))?")
+_NAME = re.compile(r"step_\d{8,}(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,15 @@ class Checkpoint:
 
 
 def write_checkpoint(
-    checkpoints: Path,
-    model: Mapping[str, Any],
-    applied: list[list[float]],
-    state: Mapping[str, Any],
+    checkpoints: Path,  # the folder of all checkpoints; made where it is missing
+    model: Mapping[str, Any],  # tensors by name
+    applied: list[list[float]],  # learning rates, a list per step
+    state: Mapping[str, Any],  # the rest, as `engine.state` can hold it; `step` updates are made
     *,
-    best: bool = False,
-    keep_last: int = 2,
+    best: bool = False,  # whether `best` points to it too
+    keep_last: int = 2,  # how many of the newest to keep beside the best one
 ) -> Path:
     """Write a checkpoint, point `last` (and `best`) to it, and return its folder.
-
-    Args:
-        checkpoints: the folder of all checkpoints; made where it is missing.
-        model: tensors by name.
-        applied: one list of learning rates per step.
-        state: the rest, as `engine.state` can hold it; `state["step"]` updates are made.
-        best: whether `best` points to it too.
-        keep_last: how many of the newest to keep beside the best one.
 
     Raises:
         OSError: it could not be written; the older ones are as they were.
@@ -73,10 +66,16 @@ def write_checkpoint(
     """
     files = encode_files(model, applied, state)
     clean(checkpoints)
-    folder = free_name(checkpoints, state["step"])
+    # A checkpoint is never changed in place: the same step again has a free name beside it.
+    names = (f"step_{state['step']:08d}" + (f".{n}" if n else "") for n in itertools.count())
+    folder = next(checkpoints / name for name in names if not (checkpoints / name).exists())
     unfinished = checkpoints / (UNFINISHED + folder.name)
     try:
-        write_files(unfinished, files)
+        unfinished.mkdir(parents=True)
+        for name, content in files.items():
+            with replacing(unfinished / name, durable=True) as file:
+                file.write(content)
+        sync(unfinished)
         unfinished.rename(folder)
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -110,15 +109,6 @@ def to_arrays(tensors: Mapping[str, flow.Tensor]) -> dict[str, np.ndarray]:
     return {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a new folder, and wait until they are on the disk."""
-    folder.mkdir(parents=True)
-    for name, content in files.items():
-        with replacing(folder / name, durable=True) as file:
-            file.write(content)
-    sync(folder)
-
-
 def sync(folder: Path) -> None:
     """Wait until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -136,44 +126,30 @@ def checksum(content: bytes) -> str:
 def point(link: Path, target: str) -> None:
     """Make `link` a relative link to its neighbor `target`, in one move."""
     fresh = link.with_name(f"{UNFINISHED}{link.name}")
-    fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     if link.is_dir() and not link.is_symlink():  # a copy that was made without links
         shutil.rmtree(link)
     fresh.replace(link)
 
 
-def free_name(checkpoints: Path, step: int) -> Path:
-    """Return a folder name for this step that is free: a checkpoint is never changed in place."""
-    name = f"step_{step:08d}"
-    paths = (checkpoints / f"{name}{suffix}" for suffix in ("", *(f".{n}" for n in range(1, 1000))))
-    return next(path for path in paths if not path.exists())
-
-
 def clean(checkpoints: Path) -> None:
-    """Remove what a process left that was killed while it wrote."""
+    """Remove what a process left that was killed while it wrote: folders and links."""
     for path in checkpoints.glob(f"{UNFINISHED}*"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        if path.is_symlink():
+            path.unlink()
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def list_checkpoints(checkpoints: Path) -> list[Path]:
     """Return the checkpoint folders, newest first."""
-    found = []
-    for path in checkpoints.glob("step_*"):
-        match = _NAME.fullmatch(path.name)
-        if match and path.is_dir():
-            found.append((int(match[1]), int(match[2] or 0), path))
-    return [path for _, _, path in sorted(found, reverse=True)]
+    folders = [p for p in checkpoints.glob("step_*") if _NAME.fullmatch(p.name) and p.is_dir()]
+    order = lambda path: (step_of(path), len(path.name), path.name)  # noqa: E731 (.2 before .10)
+    return sorted(folders, key=order, reverse=True)
 
 
 def step_of(folder: Path) -> int:
     """Return the number of updates in a checkpoint folder's name."""
-    match = _NAME.fullmatch(folder.name)
-    assert match
-    return int(match[1])
+    return int(folder.name.removeprefix("step_").partition(".")[0])
 
 
 def prune(checkpoints: Path, newest: Path, keep_last: int) -> None:
@@ -201,10 +177,10 @@ def read_newest(checkpoints: Path) -> Checkpoint | None:
             found = read_checkpoint(folder)
         except ValueError as error:
             problems.append(str(error))
-            continue
-        for problem in problems:
-            log.warning("%s Going back to step %d.", problem, found.state["step"])
-        return found
+        else:
+            for problem in problems:
+                log.warning("%s Going back to step %d.", problem, found.state["step"])
+            return found
     if problems:
         raise ValueError(f"No checkpoint in {checkpoints} is sound: {' '.join(problems)}")
     return None
@@ -217,10 +193,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         ValueError: it is damaged; names what is.
     """
     try:
-        files = dict(read_files(folder))
+        files = read_files(folder)
         tensors = load(files[OPTIMIZER])
         applied = tensors.pop("applied")
-        state = decode(json.loads(files[STATE]), tensors)
+        state = decode(json.loads(files[STATE], parse_constant=refuse_constant), tensors)
         model = load(files[MODEL])
         step, first_step = state["step"], state["first_step"]
         if not 0 <= first_step <= step or applied.shape[:1] != (step - first_step,):
@@ -230,21 +206,26 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(folder, model, applied, state)
 
 
-def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of a checkpoint's files, each compared with its checksum."""
-    table = json.loads((folder / CHECKSUMS).read_bytes())
-    for name in (MODEL, OPTIMIZER, STATE):
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Return the content of a checkpoint's files by name, each compared with its checksum."""
+    names = (MODEL, OPTIMIZER, STATE, CHECKSUMS)
+    for name in names:
         if not (folder / name).is_file():  # a pipe or a device would be read for ever
             raise ValueError(f"{name} is missing")
-        content = (folder / name).read_bytes()
-        if checksum(content) != table[name]:
+    files = {name: (folder / name).read_bytes() for name in names}
+    table = json.loads(files[CHECKSUMS])
+    for name in names[:3]:
+        if checksum(files[name]) != table[name]:
             raise ValueError(f"{name} is not as it was written")
-        yield name, content
+    return files
+
+
+def refuse_constant(name: str) -> None:
+    """Refuse a bare NaN or Infinity, which strict JSON has not."""
+    raise ValueError(f"{STATE} holds {name}, which is not JSON")
 
 
 def reason(error: Exception) -> str:
     """Return an error's message on one line, without a full stop."""
-    if isinstance(error, FileNotFoundError):
-        return f"{Path(str(error.filename)).name} is missing"
     message = " ".join(str(error).split())
     return f"{type(error).__name__}: {message:.200}".removeprefix("ValueError: ").rstrip(".")

@@ -21,20 +21,8 @@ from tensorboardX.record_writer import RecordWriter
 _PREFIX = "events.out.tfevents."
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """Return a picture (3, height, width) uint8 as a PNG file."""
-    from PIL import Image  # when it is needed: it takes long to import
-
-    file = io.BytesIO()
-    Image.fromarray(image.transpose(1, 2, 0)).save(file, "PNG")
-    return file.getvalue()
-
-
-class EventFile:
+class EventFile(RecordWriter):
     """A new event file in a run folder, which readers put after the older ones.
-
-    Args:
-        folder: the run folder.
 
     Raises:
         OSError: it cannot be written; as every method.
@@ -47,7 +35,7 @@ class EventFile:
         older = [int(match[1]) for match in names if match]
         second = max([int(time.time()), *(start + 1 for start in older)])
         name = f"{_PREFIX}{second:010d}.{socket.gethostname()}.{os.getpid()}"
-        self.file = RecordWriter(str(folder / name))
+        super().__init__(str(folder / name))
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def restart(self, step: int) -> None:
@@ -62,8 +50,12 @@ class EventFile:
 
     def picture(self, tag: str, image: np.ndarray, step: int, when: float) -> None:
         """Add a picture: (3, height, width) uint8."""
+        from PIL import Image  # when it is needed: it takes long to import
+
         _, height, width = image.shape
-        png = encode_png(image)
+        file = io.BytesIO()
+        Image.fromarray(image.transpose(1, 2, 0)).save(file, "PNG")
+        png = file.getvalue()
         value = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
         self.summary(Summary(value=[Summary.Value(tag=tag, image=value)]), step, when)
 
@@ -71,13 +63,5 @@ class EventFile:
         """Add a summary of any kind."""
         self._write(Event(wall_time=when, step=step, summary=summary))
 
-    def flush(self) -> None:
-        """Wait until everything is on the disk."""
-        self.file.flush()
-
-    def close(self) -> None:
-        """Write what is left and close the file."""
-        self.file.close()
-
     def _write(self, event: Event) -> None:
-        self.file.write(event.SerializeToString())
+        self.write(event.SerializeToString())

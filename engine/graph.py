@@ -16,6 +16,7 @@ import oneflow as flow
 from oneflow import nn
 
 from common.checks import refusal
+from engine.checkpoint import reason
 from engine.process.ranks import SIZE
 from engine.update import EagerUpdate, count_hits
 
@@ -73,8 +74,7 @@ class StepGraph(nn.Graph):
     def use_input_rates(self, groups: int) -> None:
         """Let the updates read the learning rates from the graph's last `groups` inputs.
 
-        A graph has an operation that computes each group's rate from a schedule; afterwards no
-        update reads it any more.
+        A graph computes each group's rate from a schedule; afterwards no update reads that one.
         """
         job: Any = getattr(self, "_full_graph_proto")  # noqa: B009 (mypy does not know its type)
         inputs = [op for op in job.net.op if op.HasField("input_conf")]
@@ -102,9 +102,6 @@ class GraphUpdate(EagerUpdate):
     follows what half precision can hold (Micikevicius et al., 2018, arXiv:1710.03740): it leaves an
     update out whose gradient overflows, and halves the scale. The step counts, as with PyTorch's
     GradScaler; the optimizer's number of updates is read from the graph when state is saved.
-
-    Raises:
-        ValueError: something that a graph cannot do, or not as it should.
     """
 
     amp: bool  # mixed precision
@@ -132,11 +129,7 @@ class GraphUpdate(EagerUpdate):
         return graph(*inputs)
 
     def compile(self, *inputs: flow.Tensor) -> StepGraph:
-        """Return a new graph for inputs of these shapes.
-
-        Raises:
-            ValueError: OneFlow cannot compile this model.
-        """
+        """Return a new graph for inputs of these shapes; refuse a model with none."""
         self.model.train()  # a graph stays what it was compiled as
         graph = StepGraph(self)
         if not self.graphs:
@@ -144,11 +137,8 @@ class GraphUpdate(EagerUpdate):
         try:
             graph.build_graph(*inputs)
         except Exception as error:
-            reason = " ".join(str(error).split())
-            name = type(self.model).__name__
-            raise ValueError(
-                f"trainer.graph=true: expected false. OneFlow cannot compile {name}: {reason:.300}."
-            ) from error
+            sentence = f"OneFlow cannot compile {type(self.model).__name__}: {reason(error)}."
+            raise ValueError(f"{refusal('trainer.graph', True, 'false')} {sentence}") from error
         for parameter in self.model.parameters():
             parameter.grad = None  # they are symbols of this graph
         graph.use_input_rates(len(self.optimizer.param_groups))
@@ -202,23 +192,18 @@ def check_possible(
     device: str,
     ranks: int,
 ) -> None:
-    """Refuse what a graph cannot do, or would do otherwise than promised.
-
-    Raises:
-        ValueError: names the key, and what is accepted.
-    """
+    """Refuse what a graph cannot do, or would do otherwise than promised."""
     kind = type(optimizer)
     fused = any("fused" in group and group["fused"] for group in optimizer.param_groups)
-    obstacles = {
-        "OneFlow has mixed precision on a GPU only.": amp and device != "cuda",
-        "With trainer.clip_grad_norm the gradient would be clipped while it carries the loss "
-        "scale.": amp and clip_grad_norm is not None,
-        "The masks of this model's dropout would follow no seed.": stochastic,
-        f"nn.Graph knows OneFlow's own optimizers only, not fused, and not {kind.__name__}.": fused
-        or not kind.__module__.startswith("oneflow."),
-        "A graph works in one process, and this is one of several.": ranks > 1,
-    }
-    for obstacle, is_there in obstacles.items():
+    foreign = fused or not kind.__module__.startswith("oneflow.")
+    name, clips = kind.__name__, amp and clip_grad_norm is not None
+    for is_there, obstacle in (
+        (amp and device != "cuda", "OneFlow has mixed precision on a GPU only"),
+        (clips, "With trainer.clip_grad_norm the gradient would be clipped with its loss scale"),
+        (stochastic, "The masks of this model's dropout would follow no seed"),
+        (foreign, f"nn.Graph knows OneFlow's own optimizers only, not fused, and not {name}"),
+        (ranks > 1, "A graph works in one process, and this is one of several"),
+    ):
         if is_there:
             key = "trainer.amp" if amp else "trainer.graph"
-            raise ValueError(f"{refusal(key, True, 'false')} {obstacle}")
+            raise ValueError(f"{refusal(key, True, 'false')} {obstacle}.")

@@ -8,10 +8,10 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import oneflow as flow
@@ -28,8 +28,7 @@ log = logging.getLogger(__name__)
 SUMS = ("loss_sum", "correct_sum", "images_since", "train_images", "train_seconds")
 
 
-@dataclass(frozen=True)
-class TrainStep:
+class TrainStep(NamedTuple):
     """The values of one training step; two of them still lie on the device."""
 
     step: int
@@ -56,37 +55,32 @@ def mark_interrupted(folder: Path) -> None:
 def describe_rates(rates: Sequence[float]) -> str:
     """Return the end of a sentence about a number that is not finite: the rates, and a remedy."""
     listed = ", ".join(f"{rate:.6g}" for rate in rates)
-    return (
-        f"at learning rate {listed}: try a lower optimizer.lr, a warm-up, or "
-        "trainer.clip_grad_norm=1."
-    )
+    remedy = "try a lower optimizer.lr, a warm-up, or trainer.clip_grad_norm=1."
+    return f"at learning rate {listed}: {remedy}"
 
 
+@dataclass(eq=False, repr=False)
 class Recorder:
     """Records a run in its folder.
 
     The values of training steps stay on the device and are fetched every `log_every` steps: a fetch
     waits for the device, a step does not. Tags and files are those of the public contract.
 
-    Args:
-        folder: the run folder.
-        stop_step: the step at which training ends, for the progress bar.
-        log_every: how many steps are fetched and written at once.
-        silent: keep the sums, and write and show nothing: for all ranks but one.
-
     Raises:
         OSError: the folder's disk is full, or something else is wrong with it; as every method.
     """
 
-    def __init__(self, folder: Path, stop_step: int, log_every: int, silent: bool = False) -> None:
-        self.folder = folder
-        self.log_every = log_every
-        self.silent = silent
+    folder: Path  # of the run
+    stop_step: int  # at which training ends, for the progress bar
+    log_every: int  # how many steps are fetched and written at once
+    silent: bool = False  # keep the sums, and write and show nothing: for all ranks but one
+
+    def __post_init__(self) -> None:
         # A silent recorder writes to files that are deleted as soon as they are open.
-        with tempfile.TemporaryDirectory() if silent else contextlib.nullcontext(folder) as place:
+        context = tempfile.TemporaryDirectory() if self.silent else nullcontext(self.folder)
+        with context as place:
             self.events = EventFile(Path(place))
             self.metrics_file = Path(place, "metrics.jsonl").open("a", buffering=1)  # noqa: SIM115
-        self.stop_step = stop_step
         self.step = 0  # at which this process starts
         self.open = ExitStack()
         self.pending: list[TrainStep] = []
@@ -98,18 +92,9 @@ class Recorder:
         self.seconds_before = 0.0  # of the processes that trained this run before
 
     def train_step(
-        self,
-        step: int,
-        rates: Sequence[float],
-        loss: flow.Tensor,
-        correct: flow.Tensor,
-        images: int,
+        self, step: int, rates: list[float], loss: flow.Tensor, correct: flow.Tensor, images: int
     ) -> None:
-        """Take a step's values; every `log_every` of them are fetched and written.
-
-        Raises:
-            FloatingPointError: a loss is not finite; as `flush`.
-        """
+        """Take a step's values (see `TrainStep`); `flush` every `log_every` of them."""
         self.pending.append(TrainStep(step, rates, loss, correct, images, time.time()))
         self.bar.update()
         if (step + 1) % self.log_every == 0:
@@ -129,12 +114,9 @@ class Recorder:
             self._write_train_step(record, loss, correct)
         last, images = self.pending[-1], sum(record.images for record in self.pending)
         self.pending.clear()
-        seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
-        self._measure_speed(last, images, seconds)
         postfix = f"loss {losses[-1]:.3f}, lr {last.rates[0]:.3g}"
         self.bar.set_postfix_str(postfix, refresh=False)
-
-    def _measure_speed(self, last: TrainStep, images: int, seconds: float) -> None:
+        seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
         self.train_images += images
         self.train_seconds += seconds
         self.speed_images += images
@@ -159,12 +141,7 @@ class Recorder:
         self.images_since += record.images
 
     def evaluation(
-        self,
-        split: str,
-        step: int,
-        epoch: float,
-        rates: Sequence[float],
-        metrics: Mapping[str, float],
+        self, split: str, step: int, epoch: float, rates: list[float], metrics: Mapping[str, float]
     ) -> None:
         """Record and show the metrics of an evaluation made after `step` updates."""
         tagged = {f"{split}/{name}": value for name, value in metrics.items()}
@@ -203,12 +180,9 @@ class Recorder:
         return state | {"seconds": self.seconds, "metrics_bytes": self.metrics_file.tell()}
 
     def continue_from(self, step: int, state: Mapping[str, Any], evaluation: Mapping) -> None:
-        """Go on after `step` updates: remove what was recorded of later ones.
+        """Go on after `step` updates with the `state` of then: remove what was recorded later.
 
-        Args:
-            step: updates made.
-            state: what `state` returned then.
-            evaluation: the metrics of the evaluation made after this step, if there was one.
+        `evaluation` has the metrics of the evaluation made after this step, if there was one.
         """
         self.step = step
         self.load_state(state)
@@ -232,23 +206,16 @@ class Recorder:
         # The tab reads a figure from the curve of that name: its last point.
         figures = {"test/top1": "test_top1", "test/top5": "test_top5", "val/top1": "val_top1_last"}
         figures |= {f"test/{name}_top1": f"test_top1_{name}" for name in ("ema", "swa")}
-        found = {tag: summary.get(key) for tag, key in figures.items()}
-        metrics = {tag: value for tag, value in found.items() if value is not None}
-        for part in hparams(dict(settings), metrics):
+        found = {tag: summary[key] for tag, key in figures.items() if summary.get(key) is not None}
+        for part in hparams(dict(settings), found):
             self.events.summary(part, 0, time.time())
 
     def __enter__(self) -> "Recorder":
-        # On a terminal only: in a log file each refresh would be a line.
-        self.bar = self.open.enter_context(
-            tqdm(
-                total=self.stop_step,
-                initial=self.step,
-                unit=" steps",
-                disable=self.silent or None,
-                leave=False,
-                smoothing=0.1,
-            )
+        hidden = self.silent or None  # None: shown on a terminal, as it would fill a log file
+        bar = tqdm(
+            total=self.stop_step, initial=self.step, unit=" steps", leave=False, disable=hidden
         )
+        self.bar = self.open.enter_context(bar)
         self.open.enter_context(logging_redirect_tqdm())  # log lines go above the bar
         self.open.callback(self.metrics_file.close)
         self.open.callback(self.events.close)
@@ -256,7 +223,7 @@ class Recorder:
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         # Closing can fail for the same reason as before; keep the first error.
-        with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
+        with contextlib.suppress(OSError) if kind else nullcontext():
             self.open.close()
 
     @property

@@ -4,18 +4,15 @@ import contextlib
 import io
 from typing import Any
 
-from engine.checkpoint import Checkpoint
+from engine.checkpoint import Checkpoint, reason
 from engine.trainer import Trainer
 
 
 def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) -> None:
-    """Put a new trainer where the run was when the checkpoint was written.
+    """Put a new trainer, built from the run's config, where the run was at the checkpoint.
 
-    Args:
-        trainer: built from the run's config; its scheduler has set the rates of step 0.
-        checkpoint: of the run.
-        same_horizon: whether the run is as long as it was. If not, durations in the scheduler's
-            state may be of the old one: its steps are made again instead.
+    Without `same_horizon` the run is no longer as long as it was. Durations in the scheduler's
+    state may be of the old length: its steps are made again instead.
 
     Raises:
         ValueError: the checkpoint is of another model, optimizer or scheduler.
@@ -23,27 +20,24 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, same_horizon: bool = True) 
     state = checkpoint.state
     with refusing_damage(checkpoint):
         load_model(trainer, checkpoint)
-        trainer.optimizer.load_state_dict(state["optimizer"])
-        check_buffers(trainer.optimizer)
+        load_optimizer(trainer.optimizer, state["optimizer"])
         trainer.update.load_state(state.get("update", {}))
         if same_horizon or trainer.metric_driven:
             load_scheduler(trainer.scheduler, state["scheduler"])
         else:
             advance(trainer.scheduler, state["step"])
-        trainer.step = trainer.saved_step = state["step"]
-        trainer.first_step = state["first_step"]
+        for name in ("step", "first_step", "last", "best", "plateau_metrics"):
+            setattr(trainer, name, state[name])
+        trainer.saved_step = trainer.step
         trainer.applied = checkpoint.applied.tolist()
-        trainer.last, trainer.best = state["last"], state["best"]
-        trainer.plateau_metrics = state["plateau_metrics"]
-        trainer.averages.load_state(state.get("averages", {}))
+        for average in trainer.averages.each:
+            average.load_state(state["averages"][average.name])
         here = trainer.last.get("step") == trainer.step
         metrics = {key: value for key, value in trainer.last.items() if key != "step"}
         trainer.recorder.continue_from(trainer.step, state["recorder"], metrics if here else {})
         rates = trainer.rates
         if same_horizon and rates != state["rates"]:
-            raise ValueError(
-                f"the restored rates are {rates}, and were {state['rates']} when it was written"
-            )
+            raise ValueError(f"the restored rates are {rates}, and were {state['rates']}")
 
 
 def fork(trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -60,8 +54,7 @@ def fork(trainer: Trainer, checkpoint: Checkpoint) -> None:
     with refusing_damage(checkpoint):
         load_model(trainer, checkpoint)
         settings = trainer.optimizer.state_dict()["param_groups"]
-        trainer.optimizer.load_state_dict(state["optimizer"] | {"param_groups": settings})
-        check_buffers(trainer.optimizer)
+        load_optimizer(trainer.optimizer, state["optimizer"] | {"param_groups": settings})
         trainer.step = trainer.saved_step = trainer.first_step = state["step"]
         sums = state["recorder"] | {"train_images": 0, "train_seconds": 0.0, "seconds": 0.0}
         trainer.recorder.load_state(sums)
@@ -78,18 +71,12 @@ def refusing_damage(checkpoint: Checkpoint) -> Any:
     except OSError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{checkpoint.folder} does not fit this run: {reason.rstrip('.'):.300}."
-        ) from error
+        message = f"{checkpoint.folder} does not fit this run: {reason(error)}."
+        raise ValueError(message) from error
 
 
 def load_model(trainer: Trainer, checkpoint: Checkpoint) -> None:
-    """Load parameters and buffers.
-
-    Raises:
-        ValueError: they are another model's; names the first that differs.
-    """
+    """Load parameters and buffers; refuse another model's, and name the first that differs."""
     wanted = {name: tuple(tensor.shape) for name, tensor in trainer.model.state_dict().items()}
     found = {name: array.shape for name, array in checkpoint.model.items()}
     if wanted != found:
@@ -99,28 +86,22 @@ def load_model(trainer: Trainer, checkpoint: Checkpoint) -> None:
     trainer.model.load_state_dict(checkpoint.model)
 
 
-def check_buffers(optimizer: Any) -> None:
-    """Refuse tensors of the optimizer that are not like their parameters: OneFlow loads any.
+def load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
+    """Load an optimizer's state; refuse tensors that are not like their parameters.
 
-    Raises:
-        ValueError: names the first one.
+    OneFlow itself loads any.
     """
+    optimizer.load_state_dict(state)
     parameters = [entry for group in optimizer.param_groups for entry in group.parameters]
-    for index, buffers in optimizer.state_dict()["state"].items():
-        if index == "step":
-            continue
-        for name, buffer in buffers.items():
-            like = parameters[index]
+    buffers = optimizer.state_dict()["state"]
+    for index, like in enumerate(parameters):
+        for name, buffer in buffers.get(index, {}).items():
             if buffer.shape != like.shape or buffer.dtype != like.dtype:
                 raise ValueError(f"{name} of parameter {index} has another shape or type")
 
 
 def load_scheduler(scheduler: Any, state: dict[str, Any]) -> None:
-    """Load a scheduler's state, which overwrites its attributes whatever they are.
-
-    Raises:
-        ValueError: it is another scheduler's.
-    """
+    """Load a scheduler's state; refuse another one's, as it overwrites whatever attributes."""
     # ReduceLROnPlateau has a last rate only after its first step.
     if scheduler.state_dict().keys() - {"_last_lr"} != state.keys() - {"_last_lr"}:
         raise ValueError(f"its state is not that of {type(scheduler).__name__}")

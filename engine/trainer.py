@@ -116,11 +116,7 @@ class Trainer:
         self.step += 1
 
     def validate(self) -> bool:
-        """Evaluate on the held-out split and step a metric-driven scheduler.
-
-        Returns:
-            Whether this is the best evaluation so far.
-        """
+        """Evaluate on the held-out split; return whether this is the best evaluation so far."""
         self.check()
         if not len(self.loaders["val"]):
             if self.step == self.stop_step:  # for the last checkpoint
@@ -146,10 +142,8 @@ class Trainer:
         """
         self.recorder.flush()
         if self.applied and not all(np.isfinite(p.numpy()).all() for p in self.model.parameters()):
-            where = describe_rates(self.applied[-1])
-            raise FloatingPointError(
-                f"The weights are not finite after step {self.step - 1} {where}"
-            )
+            where = f"after step {self.step - 1} {describe_rates(self.applied[-1])}"
+            raise FloatingPointError(f"The weights are not finite {where}")
 
     def test(self) -> dict[str, float]:
         """Evaluate on the test split: once, when training is over."""
@@ -163,7 +157,7 @@ class Trainer:
         ranks.broadcast_buffers(self.model)
         criterion = nn.CrossEntropyLoss(reduction="sum")
         sums: list[flow.Tensor] = []  # per batch: summed loss, top-1 and top-5 hits
-        images_seen = 0
+        count = 0
         with flow.no_grad():
             for images, labels in loader.epoch():
                 self.interruption.poll()
@@ -174,12 +168,11 @@ class Trainer:
                 loss = criterion(logits, local_labels)
                 batch = flow.stack([loss, hits[:, 0].sum(), hits.sum()])
                 sums.append(ranks.local_sums(batch, len(labels)))
-                images_seen += len(labels)
+                count += len(labels)
         self.model.train()
         # numpy adds the batches in float64: float32 would lose hits in a large split
         total = ranks.add(flow.stack(sums).numpy().astype("float64").sum(axis=0))
         loss, top1, top5 = map(float, total)
-        count = images_seen
         return {"loss": loss / count, "top1": 100 * top1 / count, "top5": 100 * top5 / count}
 
     def save(self, best: bool = False) -> None:
@@ -187,27 +180,17 @@ class Trainer:
         self.check()
         self.recorder.sync()
         if ranks.RANK == 0:
-            write_checkpoint(
-                self.recorder.folder / "checkpoints",
-                self.model.state_dict(),
-                self.applied,
-                self.state(),
-                best=best,
-                keep_last=self.keep_last,
-            )
+            folder = self.recorder.folder / "checkpoints"
+            content = self.model.state_dict(), self.applied, self.state()
+            write_checkpoint(folder, *content, best=best, keep_last=self.keep_last)
         self.saved_step = self.step
 
     def state(self) -> dict[str, Any]:
         """Return all that a checkpoint holds besides the weights and the applied rates."""
+        names = ("step", "epoch", "first_step", "rates", "last", "best", "plateau_metrics")
         return {
-            "step": self.step,
-            "epoch": self.epoch,
-            "first_step": self.first_step,
-            "rates": self.rates,
-            "last": self.last,
-            "best": self.best,
-            "plateau_metrics": self.plateau_metrics,
-            "averages": self.averages.state(),
+            **{name: getattr(self, name) for name in names},
+            "averages": {average.name: average.state() for average in self.averages.each},
             "recorder": self.recorder.state(),
             "scheduler": self.scheduler.state_dict(),
             "update": self.update.state(),

@@ -21,9 +21,7 @@ class EagerUpdate:
     def __call__(self, images: flow.Tensor, labels: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
         """Make the update of a batch, and return its mean loss () and its hits ().
 
-        Args:
-            images: this rank's part of the batch, (m, 3, 32, 32).
-            labels: of the whole batch, (n,) or (n, classes).
+        Images (m, 3, 32, 32) are this rank's, labels (n,) or (n, classes) those of all ranks.
         """
         local_labels = ranks.local_part(labels)  # (m,), which is all of them in one process
         logits = self.model(images)  # (m, classes)
@@ -46,12 +44,10 @@ class EagerUpdate:
 
 
 def count_hits(guesses: flow.Tensor, labels: flow.Tensor) -> flow.Tensor:
-    """Return for each image whether it is guessed right, (n,) float32.
+    """Return for each image whether its guess (n,) is right, 1 or 0, as (n,) float32.
 
-    Args:
-        guesses: (n,) classes.
-        labels: (n,) classes: 1 or 0. Or (n, classes), the shares of mixup and CutMix, of which a
-            guess hits the share of its class: 0.7 for the class that 70 % of the image are of.
+    Labels are classes (n,), or the shares (n, classes) of mixup and CutMix, of which a guess hits
+    the share of its class: 0.7 for the class that 70 % of the image are of.
     """
     if labels.ndim == 1:
         return (guesses == labels).float()

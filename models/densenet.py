@@ -47,13 +47,8 @@ def transition(in_channels: int, out_channels: int) -> nn.Sequential:
 class DenseNetBC(nn.Module):
     """A convolution, dense blocks with transitions in between, the mean, one linear layer.
 
-    Convolutions start as in `initialize_convs`, the last bias is 0 (the authors' code; the paper
-    names He et al. 2015).
-
-    Args:
-        depths: layers per block.
-        growth: channels that each layer adds.
-        num_classes: columns of the logits.
+    Block i has `depths[i]` layers. Convolutions start as in `initialize_convs`, the last bias is 0
+    (the authors' code; the paper names He et al. 2015).
     """
 
     def __init__(self, depths: tuple[int, ...], growth: int, num_classes: int) -> None:

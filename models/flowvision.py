@@ -31,10 +31,8 @@ class ResizedNet(nn.Module):
 
     def __init__(self, net: nn.Module, name: str, num_classes: int, image_size: int) -> None:
         super().__init__()
-        self.net = net
-        self.name = name
-        self.num_classes = num_classes
-        self.image_size = image_size
+        self.net, self.name = net, name
+        self.num_classes, self.image_size = num_classes, image_size
 
     def forward(self, images: flow.Tensor) -> flow.Tensor:
         """Map images (N, 3, H, W) to logits (N, num_classes).
@@ -51,9 +49,8 @@ class ResizedNet(nn.Module):
             wanted = f"a size that flowvision's {self.name} accepts"
             raise ValueError(f"{refusal('image_size', self.image_size, wanted)} {error}") from error
         logits = out[0] if self.name in AUXILIARY else out
-        found = (
-            tuple(logits.shape[1:]) if isinstance(logits, flow.Tensor) else type(logits).__name__
-        )
+        is_tensor = isinstance(logits, flow.Tensor)
+        found = tuple(logits.shape[1:]) if is_tensor else type(logits).__name__
         if found != (self.num_classes,):
             wanted = f"a model with {self.num_classes} logits per image, not {found}"
             raise refusal("name", self.name, wanted)
@@ -94,6 +91,5 @@ def flowvision_net(num_classes: int, name: str, image_size: int = 224) -> Resize
         raise ValueError(f"{refused}{suggest(name, known)}")
     check_integer("image_size", image_size, smallest_size(name), LARGEST)
     settings = {"aux_logits": False} if name in AUXILIARY else {}
-    return ResizedNet(
-        known[name](num_classes=num_classes, **settings), name, num_classes, image_size
-    )
+    net = known[name](num_classes=num_classes, **settings)
+    return ResizedNet(net, name, num_classes, image_size)

@@ -38,12 +38,7 @@ def biased(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Mod
 
 
 class Inception(nn.Module):
-    """Four branches side by side (the paper's figure 2 b).
-
-    Args:
-        in_channels: of the features that come in.
-        widths: a row of table 1; `out_channels` is the sum of the four branches' ends.
-    """
+    """Four branches side by side (the paper's figure 2 b); `widths` is a row of table 1."""
 
     def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()

@@ -70,13 +70,8 @@ def stack_stages(
 ) -> tuple[nn.Sequential, int]:
     """Return stages of blocks, named "1", "2", ..., and the channels after the last one.
 
-    Args:
-        block: builds a block from its incoming channels, width and stride; the block has
-            `out_channels`.
-        channels: that come in.
-        depths: blocks per stage.
-        widths: of the blocks in each stage.
-        first_stride: stride of the first stage; the others start with stride 2.
+    Stage i has `depths[i]` blocks, built by `block(in_channels, widths[i], stride)`; each block has
+    `out_channels`. The first stage starts with `first_stride`, the others with 2.
     """
     stages = nn.Sequential()
     for index, (depth, width) in enumerate(zip(depths, widths, strict=True)):

@@ -30,7 +30,6 @@ STAGES = (
     (6, 320, 1, 1),
 )
 
-
 conv_norm_relu6 = partial(conv_norm_relu, activation=nn.ReLU6)  # min(max(x, 0), 6)
 
 

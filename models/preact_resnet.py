@@ -26,14 +26,7 @@ from models.layers import conv, conv_norm_relu, initialize_convs, linear, stack_
 
 
 class PreActBlock(nn.Module):
-    """x + f(relu(norm(x))) (the paper's figure 1 b); f ends with a convolution.
-
-    Args:
-        in_channels: of x.
-        residual: f.
-        out_channels: of f and of the sum.
-        stride: of f as a whole.
-    """
+    """x + f(relu(norm(x))) (the paper's figure 1 b), where `residual` is f, up to a convolution."""
 
     def __init__(
         self, in_channels: int, residual: nn.Module, out_channels: int, stride: int
@@ -56,8 +49,7 @@ class PreActBlock(nn.Module):
 def basic(in_channels: int, width: int, stride: int) -> PreActBlock:
     """Return a block of two 3 x 3 convolutions: width channels in between and out."""
     residual = nn.Sequential(
-        *conv_norm_relu(conv(in_channels, width, 3, stride)),
-        conv(width, width, 3),
+        *conv_norm_relu(conv(in_channels, width, 3, stride)), conv(width, width, 3)
     )
     return PreActBlock(in_channels, residual, width, stride)
 
@@ -78,13 +70,8 @@ def bottleneck(in_channels: int, width: int, stride: int) -> PreActBlock:
 class PreActResNet(nn.Module):
     """A convolution, stages of blocks, normalization, mean over positions, one linear layer.
 
-    Args:
-        block: makes a block from incoming channels, width and stride.
-        depths: blocks per stage; each stage but the first starts with stride 2.
-        widths: of the stages' blocks.
-        stem: channels of the first convolution.
-        num_classes: columns of the logits.
-        init: mode of `initialize_convs`.
+    The stages are those of `stack_stages`; `stem` is the first convolution's channels and `init`
+    the mode of `initialize_convs`.
     """
 
     def __init__(

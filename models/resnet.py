@@ -52,15 +52,7 @@ def build_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: s
 
 
 class Block(nn.Module):
-    """relu(f(x) + shortcut(x)); f ends with batch normalization.
-
-    Args:
-        in_channels: of x.
-        residual: f.
-        out_channels: of f and of the sum.
-        stride: of f as a whole.
-        shortcut: option A or B.
-    """
+    """relu(f(x) + shortcut(x)), where `residual` is f and ends with batch normalization."""
 
     def __init__(
         self, in_channels: int, residual: nn.Module, out_channels: int, stride: int, shortcut: str

@@ -51,13 +51,9 @@ def scaled(block: Callable[..., Block], *args: Any, **kwargs: Any) -> Block:
 
 def se_resnet18(num_classes: int) -> ResNet:
     """Return the model with basic blocks, 2 + 2 + 2 + 2: 11,309,212 parameters for 100 classes."""
-    return ResNet(
-        partial(scaled, basic), (2, 2, 2, 2), (64, 128, 256, 512), num_classes, shortcut="B"
-    )
+    return ResNet(partial(scaled, basic), (2, 2, 2, 2), (64, 128, 256, 512), num_classes, "B")
 
 
 def se_resnet50(num_classes: int) -> ResNet:
     """Return the model with bottlenecks, 3 + 4 + 6 + 3: 26,236,244 parameters for 100 classes."""
-    return ResNet(
-        partial(scaled, bottleneck), (3, 4, 6, 3), (64, 128, 256, 512), num_classes, shortcut="B"
-    )
+    return ResNet(partial(scaled, bottleneck), (3, 4, 6, 3), (64, 128, 256, 512), num_classes, "B")

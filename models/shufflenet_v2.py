@@ -61,13 +61,9 @@ class ShuffleBlock(nn.Module):
 
 
 class ShuffleNetV2(nn.Module):
-    """A stem of 24 channels, three stages, a 1 x 1 convolution, the mean, the logits.
+    """A stem of 24 channels, three stages of `widths`, a 1 x 1 convolution, the mean, the logits.
 
     First weights are OneFlow's defaults, as in the reference; the paper does not give them.
-
-    Args:
-        widths: channels of the three stages; each starts with stride 2.
-        num_classes: columns of the logits.
     """
 
     def __init__(self, widths: tuple[int, int, int], num_classes: int) -> None:

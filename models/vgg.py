@@ -26,12 +26,7 @@ class VGG(nn.Module):
     """Five stages of convolutions and a max-pooling each, then three linear layers.
 
     Convolutions start as in `initialize_convs`, linear layers with N(0, 0.01 ** 2), the paper's
-    (section 3.1); biases are 0.
-
-    Args:
-        depths: convolutions per stage.
-        num_classes: columns of the logits.
-        norm: whether batch normalization follows each convolution.
+    (section 3.1); biases are 0. Stage i has `depths[i]` convolutions.
     """
 
     def __init__(self, depths: tuple[int, ...], num_classes: int, norm: bool = True) -> None:

@@ -65,9 +65,7 @@ class StochasticDepth(nn.Module):
 class Layer(nn.Module):
     """Attention, then two linear layers per token, each with normalization before and a shortcut.
 
-    Args:
-        dropout: of the attention's weights.
-        drop_path: probability to drop a residual.
+    `dropout` is that of the attention's weights, `drop_path` the probability to drop a residual.
     """
 
     def __init__(self, dropout: float, drop_path: float) -> None:

@@ -29,10 +29,7 @@ def write_summary(
     status: str,
     test: dict[str, float],
 ) -> dict[str, Any]:
-    """Write summary.json and the HParams tab; return the summary.
-
-    Accuracies are in percent, null where there is none.
-    """
+    """Write summary.json and the HParams tab; return it, with accuracies in percent or null."""
     from engine.process.machine import hardware, versions
     from engine.process.ranks import SIZE
 

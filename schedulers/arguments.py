@@ -79,13 +79,9 @@ def read_signature(target: Callable[..., Any], key: str) -> Signature:
     except Exception:  # an annotation whose name is not imported at run time
         hints = {}
     parameters = {
-        parameter.name: Parameter(
-            parameter.name,
-            _accepted_types(parameter, hints.get(parameter.name)),
-            parameter.default is parameter.empty,
-        )
-        for parameter in found
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        p.name: Parameter(p.name, _accepted_types(p, hints.get(p.name)), p.default is p.empty)
+        for p in found
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     }
     return Signature(parameters, any(p.kind is p.VAR_KEYWORD for p in found))
 
@@ -123,14 +119,9 @@ def check_names(signature: Signature, given: Mapping[str, Any], owner: str, key:
 def check_complete(
     signature: Signature, given: Mapping[str, Any], owner: str, key: str, open_places: int = 0
 ) -> None:
-    """Refuse a node without a required argument.
+    """Refuse a node without a required argument; `given` includes the optimizer.
 
-    Args:
-        signature: of the constructor.
-        given: all arguments so far, with the optimizer.
-        owner: the constructor's name.
-        key: dotted path of the node.
-        open_places: 1 for a function that will be called with the step, else 0.
+    `open_places` is 1 for a function that will be called with the step.
 
     Raises:
         ValueError: names the missing arguments.
@@ -144,11 +135,7 @@ def check_complete(
 def convert(value: Any, accepts: Sequence[Any], horizon: Horizon, key: str) -> Any:
     """Return the value as the constructor expects it: durations in steps, factors per step.
 
-    Args:
-        value: from the YAML, or an object that was built from a nested node.
-        accepts: types of the parameter.
-        horizon: the run.
-        key: dotted path of the value.
+    Objects that were built from nested nodes pass as they are.
 
     Raises:
         ValueError: the value is of another type, not finite or out of bounds.
@@ -169,9 +156,7 @@ def convert(value: Any, accepts: Sequence[Any], horizon: Horizon, key: str) -> A
     raise refusal(key, value, _describe(accepts, key))
 
 
-def _convert_list(
-    value: list[Any], accepts: Sequence[Any], horizon: Horizon, key: str
-) -> list[Any]:
+def _convert_list(value: list[Any], accepts: Sequence[Any], horizon: Horizon, key: str) -> Any:
     for hint in accepts:
         origin = get_origin(hint) or hint
         is_sequence = inspect.isclass(origin) and issubclass(origin, Sequence)
@@ -221,19 +206,21 @@ def _argument_name(key: str) -> str:
 
 def _describe(accepts: Sequence[Any], key: str) -> str:
     """Return in words what an argument accepts, for an error sentence."""
-    name, words = _argument_name(key), []
+    count = COUNTS.get(_argument_name(key))
+    names = {
+        int: f"an integer ({count}, not a duration)" if count else DURATION,
+        float: "a number or a factor such as 0.95/ep or 0.01/run",
+        bool: "true or false",
+        str: "text",
+        NoneType: "null",
+    }
+    words: list[str] = []
     for hint in accepts:
-        origin = get_origin(hint)
-        if origin is Literal:
-            words.append(" or ".join(str(choice) for choice in get_args(hint)))
-        elif hint is int:
-            count = f"an integer ({COUNTS.get(name)}, not a duration)"
-            words.append(count if name in COUNTS else DURATION)
-        elif hint is float:
-            words.append("a number or a factor such as 0.95/ep or 0.01/run")
-        elif hint in (bool, str, NoneType):
-            words.append({bool: "true or false", str: "text", NoneType: "null"}[hint])
-        elif origin is not None or hint in (list, tuple):
+        if get_origin(hint) is Literal:
+            words += map(str, get_args(hint))
+        elif hint in names:
+            words.append(names[hint])
+        elif get_origin(hint) is not None or hint in (list, tuple):
             words.append("a list")
     if Any in accepts:
         words.append(f"a number, a node with _target_ or {DURATION}")
@@ -243,11 +230,7 @@ def _describe(accepts: Sequence[Any], key: str) -> str:
 def check_arguments(arguments: Mapping[str, Any], groups: int, horizon: Horizon, key: str) -> None:
     """Refuse arguments that OneFlow would accept and then fail on, or silently misread.
 
-    Args:
-        arguments: of the class that is about to be built: durations in steps, nested nodes built.
-        groups: number of parameter groups that will be scheduled.
-        horizon: the run.
-        key: dotted path of the node.
+    Durations are in steps and nested nodes are built; `groups` parameter groups are scheduled.
 
     Raises:
         ValueError: names the argument and what is accepted.

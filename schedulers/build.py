@@ -63,9 +63,8 @@ def build_scheduler(node: Any, optimizer: Any, horizon: Horizon) -> Any:
         )
         raise refusal("scheduler._target_", node["_target_"], wanted)
     if node.get("_partial_"):
-        raise refusal(
-            "scheduler._partial_", True, "false: only a function inside a scheduler is partial"
-        )
+        wanted = "false: only a function inside a scheduler is partial"
+        raise refusal("scheduler._partial_", True, wanted)
     return _build(node, "scheduler", optimizer, horizon)
 
 
@@ -158,16 +157,9 @@ def trace_lr(
 ) -> list[list[float]]:
     """Return the learning rates that a node produces over a run, by stepping the real scheduler.
 
-    Args:
-        node: dict or DictConfig, as for `build_scheduler`.
-        base_lrs: the optimizer's rate of each parameter group.
-        horizon: the run.
-        metrics: for ReduceLROnPlateau only: the metric of each evaluation, by the number of updates
-            made before it. Without any, the rate stays constant.
-
-    Returns:
-        One list per parameter group with `total_steps` rates: number k is the rate of update k,
-        counted from 0.
+    There is one list per parameter group, of which `base_lrs` has the optimizer's rates. In a list
+    number k is the rate of update k, counted from 0, up to the run's end. A ReduceLROnPlateau needs
+    the metric of each evaluation, by the number of updates made before it, to move at all.
 
     Raises:
         ValueError: as `build_scheduler`; also when the schedule fails at a later step.
@@ -175,28 +167,20 @@ def trace_lr(
     optimizer = flow.optim.SGD([{"params": [flow.zeros(1)], "lr": lr} for lr in base_lrs], lr=0.0)
     with redirect_stdout(StringIO()):  # a scheduler with `verbose: true` prints at every step
         scheduler = build_scheduler(node, optimizer, horizon)
+        follows_metric = isinstance(scheduler, ReduceLROnPlateau)
+        rates: list[list[float]] = [[] for _ in base_lrs]
         try:
-            return _step_through(scheduler, horizon.total_steps, metrics or {})
+            for step in range(horizon.total_steps):  # read, then step, as the trainer does
+                if follows_metric and metrics and step in metrics:
+                    scheduler.step(metrics[step])
+                for group, trace in zip(optimizer.param_groups, rates, strict=True):
+                    trace.append(group["lr"])
+                if not follows_metric:
+                    scheduler.step()
         except Exception as error:
             name, step = type(scheduler).__name__, scheduler.last_step
             reason = error.args[-1] if error.args else type(error).__name__
             raise ValueError(f"scheduler: {name} fails at step {step}: {reason}.") from error
-
-
-def _step_through(
-    scheduler: Any, total_steps: int, metrics: Mapping[int, float]
-) -> list[list[float]]:
-    """Return one list of rates per group: read, then step, as the trainer does."""
-    groups = scheduler.optimizer.param_groups
-    follows_metric = isinstance(scheduler, ReduceLROnPlateau)
-    rates: list[list[float]] = [[] for _ in groups]
-    for step in range(total_steps):
-        if follows_metric and step in metrics:
-            scheduler.step(metrics[step])
-        for group, trace in zip(groups, rates, strict=True):
-            trace.append(group["lr"])
-        if not follows_metric:
-            scheduler.step()
     return rates
 
 

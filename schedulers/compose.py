@@ -78,13 +78,11 @@ class _Ramp(upstream.LinearLR):
 
     def get_lr(self, base_lr: float, step: int) -> float:
         end_lr = self.inner.get_lr(base_lr, self.total_iters)
-        if base_lr == 0 or step >= self.total_iters:
-            return end_lr * min(step / self.total_iters, 1.0)
+        share = step / self.total_iters  # below 1: the WarmupLR goes on to `inner` there
+        if base_lr == 0:
+            return end_lr * share
         # The order of operations is LinearLR's, so that equal rates give bit-equal curves.
-        factor = self.start_factor + (end_lr / base_lr - self.start_factor) * (
-            step / self.total_iters
-        )
-        return base_lr * factor
+        return base_lr * (self.start_factor + (end_lr / base_lr - self.start_factor) * share)
 
     def state_dict(self) -> dict[str, Any]:
         # `inner` is saved as the second part of the WarmupLR.
@@ -118,10 +116,7 @@ NESTING: dict[type, type] = {
 def check_parts(arguments: Mapping[str, Any], optimizer: Any, key: str) -> None:
     """Refuse a composite without parts, with lists that do not fit, or with an unusable part.
 
-    Args:
-        arguments: of the class that is about to be built, nested nodes built.
-        optimizer: the optimizer that will be scheduled.
-        key: dotted path of the node.
+    Nested nodes are built by now.
 
     Raises:
         ValueError: names the list or the part.

@@ -22,12 +22,10 @@ class CosineWithHardRestartsLR(_LRScheduler):
     Loshchilov, Hutter 2017, "SGDR", arXiv 1608.03983 (the restarts).
 
     Args:
-        optimizer: its rates are B.
         total_steps: T, the warm-up included.
         warmup_steps: w, below T.
         num_cycles: c.
         start_factor: s, factor of B at step 0 of the warm-up.
-        verbose: print every change.
 
     Raises:
         ValueError: no step is left after the warm-up, or fewer than one cycle.

@@ -25,13 +25,11 @@ class CyclicLR(_LRScheduler):
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186.
 
     Args:
-        optimizer: its rates are the tops.
         step_size_up: steps from a foot to the top.
         step_size_down: steps from the top to a foot; null: as many as up.
         min_factor: m, the feet as a factor of the top.
         mode: `triangular`, `triangular2` or `exp_range`.
         gamma: for `exp_range`: the factor per step.
-        verbose: print every change.
 
     Raises:
         ValueError: a duration of zero.

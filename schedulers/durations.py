@@ -79,12 +79,7 @@ def to_step_factor(value: str, horizon: Horizon, key: str) -> float:
     """Return the factor per step of a factor per epoch or per run.
 
     `f/ep` becomes `f ** (1 / steps_per_epoch)` and `f/run` becomes `f ** (1 / total_steps)`: after
-    that many steps the factor has been applied once.
-
-    Args:
-        value: text such as `0.95/ep` or `0.01/run`; the factor is above zero.
-        horizon: the run.
-        key: dotted path of the value, for the error message, e.g. `scheduler.gamma`.
+    that many steps the factor has been applied once. `key` is the value's place in an error.
 
     Raises:
         ValueError: not a factor with a unit, or not above zero.

@@ -4,9 +4,7 @@ from oneflow.optim.lr_scheduler import _LRScheduler
 
 
 class FixedLR(_LRScheduler):
-    """The optimizer's rate at every step: `lr(t) = B`.
-
-    `B` is the base rate of the parameter group. Also useful as the flat part of a SequentialLR.
+    """The base rate at every step: `lr(t) = B`. Also useful as the flat part of a SequentialLR.
 
     >>> import oneflow as flow
     >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=0.1)

@@ -21,11 +21,9 @@ class FlatCosineLR(_LRScheduler):
     Introduced with fastai and the Ranger optimizer in 2019; no paper.
 
     Args:
-        optimizer: its rates are B.
         total_steps: T.
         flat_steps: f, below T.
         div_final: v, the base rate divided by the last one.
-        verbose: print every change.
 
     Raises:
         ValueError: no step is left for the cosine, or a divisor of 0.

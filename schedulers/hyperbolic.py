@@ -22,11 +22,9 @@ class HyperbolicLR(_LRScheduler):
     Kim 2024, "HyperbolicLR: Epoch insensitive learning rate scheduler", arXiv 2407.15200.
 
     Args:
-        optimizer: its rates are B.
         max_iter: N.
         upper_bound: U, at least N.
         infimum_lr: m, an absolute rate, below every B.
-        verbose: print every change.
 
     Raises:
         ValueError: U is below N, or m is not between 0 and B.

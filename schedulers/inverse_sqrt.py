@@ -19,11 +19,9 @@ class InverseSqrtLR(_LRScheduler):
     Zhai et al. 2022, "Scaling Vision Transformers", arXiv 2106.04560 (it needs no end).
 
     Args:
-        optimizer: its rates are B.
         warmup_steps: w.
         timescale: s; null: as long as the warm-up, or 10,000 without one.
         start_factor: factor of B at step 0 of the warm-up.
-        verbose: print every change.
 
     Raises:
         ValueError: a time scale of 0.

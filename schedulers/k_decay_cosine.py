@@ -19,11 +19,9 @@ class KDecayCosineLR(_LRScheduler):
     Zhang, Li 2020, "k-decay: A New Method For Learning Rate Schedule", arXiv 2004.05909.
 
     Args:
-        optimizer: its rates are B.
         total_steps: T.
         k: above 0.
         min_factor: m, the last rate as a factor of B.
-        verbose: print every change.
 
     Raises:
         ValueError: k is not above 0.

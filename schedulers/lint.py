@@ -29,19 +29,12 @@ _ENDS = ("total_steps", "max_iter", "T_max", "decay_batch", "decay_steps", "tota
 
 @dataclass(frozen=True)
 class Finding:
-    """A mistake that a rule found.
+    """A mistake that a rule found."""
 
-    Attributes:
-        rule: its name, e.g. `jump`.
-        step: the first step where it shows.
-        message: the reason and the fix.
-        group: index of the parameter group; None where all groups have the same findings.
-    """
-
-    rule: str
-    step: int
-    message: str
-    group: int | None = None
+    rule: str  # its name, e.g. `jump`
+    step: int  # the first step where it shows
+    message: str  # the reason and the fix
+    group: int | None = None  # index of the parameter group; None: all have the same findings
 
     def __str__(self) -> str:
         group = "" if self.group is None else f"group {self.group}, "
@@ -56,11 +49,7 @@ def lint_trace(
 ) -> list[Finding]:
     """Return the findings for the learning rates that a node produces.
 
-    Args:
-        node: dict or DictConfig, as for `build_scheduler`.
-        base_lrs: the optimizer's rate of each parameter group.
-        horizon: the run.
-        trace: result of `trace_lr`, if it is already there.
+    The arguments are those of `trace_lr`; `trace` is its result, if it is already there.
 
     Raises:
         ValueError: the node cannot be built.
@@ -78,11 +67,9 @@ def lint_trace(
         case = _Case(node, base_lr, horizon, np.asarray(rates, dtype=float), group)
         shaped = horizon.total_steps >= FEWEST_STEPS and np.isfinite(case.rates).all()
         rules = RULES | SHAPE_RULES if shaped else RULES
-        results = {
-            name: result for name, rule in rules.items() if (result := next(rule(case), None))
-        }
-        hidden = {name for rule in results for name in _HIDES.get(rule, ())}
-        seen = [Finding(name, *results[name]) for name in results if name not in hidden]
+        results = {name: next(rule(case), None) for name, rule in rules.items()}
+        hidden = {name for rule in results if results[rule] for name in _HIDES.get(rule, ())}
+        seen = [Finding(name, *at) for name, at in results.items() if at and name not in hidden]
         found.append(sorted(seen, key=lambda finding: finding.step))
     if all(findings == found[0] for findings in found):
         return found[0]
@@ -183,7 +170,7 @@ def _rises(case: _Case) -> _Results:
 def _gradual_rises(rates: np.ndarray, height: float) -> list[tuple[int, int]]:
     """Return stretches in which the rate rises by over `height`, no single step by half of it."""
     changes = np.diff(rates)
-    rising = np.concatenate(([False], changes > 1e-12 * rates.max(), [False]))
+    rising = np.pad(changes > 1e-12 * rates.max(), 1)
     edges = np.flatnonzero(rising[1:] != rising[:-1])
     return [
         (int(start), int(stop))
@@ -213,7 +200,7 @@ def _jump(case: _Case) -> _Results:
     low, high = np.minimum(before, after), np.maximum(before, after)
     sizes = np.pad(np.abs(after - before), 1)
     alone = sizes[1:-1] > 3 * np.maximum(sizes[:-2], sizes[2:])
-    falling = np.concatenate(([False], before[1:] < before[:-1]))
+    falling = np.append(False, before[1:] < before[:-1])
     restart = falling & (after > before) & (after <= np.maximum.accumulate(before) * (1 + SMALL))
     large = (high > JUMP * low) & (high >= SMALL * case.base_lr)
     for step in np.flatnonzero(large & alone & ~restart):
@@ -281,11 +268,10 @@ def _falls_once(node: Mapping[str, Any]) -> bool:
 
 def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
     """Yield a node and all nodes inside it."""
-    children = node if isinstance(node, list) else []
     if isinstance(node, Mapping):
         yield node
-        children = list(node.values())
-    for child in children:
+        node = list(node.values())
+    for child in node if isinstance(node, list) else []:
         yield from _nodes(child)
 
 

@@ -22,12 +22,7 @@ class MultiplicativeLR(_LRScheduler):
 
     The numbers are those of PyTorch's MultiplicativeLR. Unlike there a rate set by hand is not kept
     (OneFlow's schedules are functions of the base rate and the step), and all groups share one
-    function. Products are kept, so a step costs one call.
-
-    Args:
-        optimizer: its rates are B.
-        lr_lambda: a function of the step that gives the ratio.
-        verbose: print every change.
+    function of the step. Products are kept, so a step costs one call.
 
     >>> import oneflow as flow
     >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=1.0)

@@ -38,10 +38,8 @@ class NoamLR(_LRScheduler):
     Vaswani et al. 2017, "Attention Is All You Need", arXiv 1706.03762, 5.3.
 
     Args:
-        optimizer: its rates are B.
         warmup_steps: w, steps to the peak.
         model_size: d, the width of the model, or null for a peak of B.
-        verbose: print every change.
 
     Raises:
         ValueError: a warm-up or a model of size 0.
@@ -63,8 +61,7 @@ class NoamLR(_LRScheduler):
     ) -> None:
         if model_size is not None:
             check_integer("model_size", model_size, 1)
-        self.warmup_steps = warmup_steps
-        self.model_size = model_size
+        self.warmup_steps, self.model_size = warmup_steps, model_size
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:

@@ -27,14 +27,12 @@ class OneCycleLR(_LRScheduler):
     Smith, Topin 2018, "Super-Convergence", arXiv 1708.07120.
 
     Args:
-        optimizer: its rates are the peaks.
         total_steps: T, duration of the cycle.
         pct_start: share of it that rises, 0 to 1 (to 0.5 with three phases).
         anneal_strategy: `cos` or `linear`.
         div_factor: peak divided by the first rate.
         final_div_factor: first rate divided by the last one.
         three_phase: back to the first rate as fast as it rose, then down to the last.
-        verbose: print every change.
 
     Raises:
         ValueError: a share or a divisor is out of range.

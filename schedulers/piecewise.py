@@ -25,10 +25,8 @@ class PiecewiseLR(_LRScheduler):
     jump: at that step the later one counts. With `linear` the curve is numpy.interp's.
 
     Args:
-        optimizer: its rates are B.
         knots: pairs of a duration and a factor, e.g. `[[0, 0.1], [10%, 1.0], [100%, 0.0]]`.
         join: one for all pieces, or a list with one for each piece (one fewer than knots).
-        verbose: print every change.
 
     Raises:
         ValueError: no knot, knots out of order, a negative factor, too few or too many joins.

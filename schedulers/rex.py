@@ -8,17 +8,12 @@ from oneflow.optim.lr_scheduler import _LRScheduler
 class REXLR(_LRScheduler):
     """Reflected exponential decay to zero.
 
-        lr(t) = B (1 - z) / (1/2 + (1 - z) / 2)    z = t / T, at most 1
+        lr(t) = B (1 - z) / (1/2 + (1 - z) / 2)    z = t / T, at most 1; T = total_steps
 
     Half-way through the run the rate is still 2/3 of B. The formula is the paper's.
 
     Chen, Wolfe, Kyrillidis 2022, "REX: Revisiting Budgeted Training with an Improved Schedule",
     arXiv 2107.04197.
-
-    Args:
-        optimizer: its rates are B.
-        total_steps: T, the budget.
-        verbose: print every change.
 
     >>> import oneflow as flow
     >>> optimizer = flow.optim.SGD([flow.zeros(1)], lr=1.0)

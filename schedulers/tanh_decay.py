@@ -21,11 +21,9 @@ class TanhDecayLR(_LRScheduler):
     Classification", arXiv 1806.01593 (HTD(-6, 3)).
 
     Args:
-        optimizer: its rates are B.
         total_steps: T.
         lower: L; the further below zero, the longer the rate stays high.
         upper: U, above L; the larger, the longer it stays low.
-        verbose: print every change.
 
     Raises:
         ValueError: upper is not above lower.

@@ -30,13 +30,11 @@ class WarmupStableDecayLR(_LRScheduler):
     Compute-Optimal Training Beyond Fixed Training Durations", arXiv 2405.18392 (1-sqrt).
 
     Args:
-        optimizer: its rates are B.
         total_steps: T, all three parts together.
         warmup_steps: w.
         decay_steps: d.
         decay_type: `linear`, `1-sqrt` or `cosine`.
         min_factor: m, the lowest rate as a factor of B.
-        verbose: print every change.
 
     Raises:
         ValueError: warm-up and cool-down are together longer than T.
@@ -61,12 +59,9 @@ class WarmupStableDecayLR(_LRScheduler):
         if warmup_steps + decay_steps > total_steps:
             wanted = f"with warmup_steps={warmup_steps} at most total_steps={total_steps}"
             raise refusal("decay_steps", decay_steps, wanted)
-        self.total_steps, self.warmup_steps, self.decay_steps = (
-            total_steps,
-            warmup_steps,
-            decay_steps,
-        )
-        self.decay_type, self.min_factor = decay_type, min_factor
+        self.total_steps, self.warmup_steps = total_steps, warmup_steps
+        self.decay_steps, self.decay_type = decay_steps, decay_type
+        self.min_factor = min_factor
         super().__init__(optimizer, verbose=verbose)
 
     def get_lr(self, base_lr: float, step: int) -> float:

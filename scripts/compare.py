@@ -31,13 +31,12 @@ def main(words: Sequence[str] | None = None) -> None:
         "--accuracies", type=_percents, default=(), help="of the table of steps, as 20,30"
     )
     parser.add_argument("--best", metavar="KEY", help="only print the best value per scheduler")
-    options = parser.parse_args(words)
+    given = parser.parse_args(words)
     try:
-        if options.best:
-            print(choose_best(map(read_run, find_runs(options.folders)), options.best))
+        if given.best:
+            print(choose_best(map(read_run, find_runs(given.folders)), given.best))
         else:
-            out, reference = options.out, options.reference
-            print(write_report(options.folders, out, reference, options.accuracies))
+            print(write_report(given.folders, given.out, given.reference, given.accuracies))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 

@@ -14,11 +14,11 @@ missing.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import platform
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -26,7 +26,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from common.files import is_writable
@@ -40,34 +40,17 @@ PATIENCE = 300  # seconds after which a start is given up
 FAST_KERNELS = {"Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids"}  # AVX2 or more
 
 
+# engine.process.machine, without its packages, whose import would need OneFlow
+machine = SimpleNamespace(**runpy.run_path(str(ROOT / "engine/process/machine.py")))
+
+
 class Finding(NamedTuple):
-    """One line of the report.
+    """One line of the report."""
 
-    Attributes:
-        status: ok, FAIL, or note (optional, or not checked).
-        line: what to type.
-    """
-
-    status: str
+    status: str  # ok, FAIL, or note (optional, or not checked)
     name: str
     text: str
-    line: str = ""
-
-
-def load_machine() -> ModuleType:
-    """Return engine.process.machine, without its packages, whose import would need OneFlow."""
-    path = ROOT / "engine/process/machine.py"
-    spec = importlib.util.spec_from_file_location("machine", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-machine = load_machine()
-
-
-# --- checks that need no package --------------------------------------------------------------
+    line: str = ""  # what to type
 
 
 def check_system(system: str, architecture: str, libc: tuple[str, str]) -> Finding:
@@ -81,7 +64,7 @@ def check_system(system: str, architecture: str, libc: tuple[str, str]) -> Findi
 
 def check_python(version: tuple[int, ...], executable: str) -> Finding:
     """Check that this is Python 3.10; name the environment that has it, if it exists."""
-    here = f"{'.'.join(str(part) for part in version[:3])} ({shorten_path(executable)})"
+    here = f"{'.'.join(map(str, version[:3]))} ({shorten_path(executable)})"
     if version[:2] == (3, 10):
         return Finding("ok", "python", here)
     text = f"{here}: this project needs 3.10, the newest with a wheel of OneFlow 0.9.0"
@@ -90,15 +73,13 @@ def check_python(version: tuple[int, ...], executable: str) -> Finding:
 
 def environment_line() -> str:
     """Return how to run the doctor in the environment of `make`, or how to make that."""
-    elsewhere = Path(sys.prefix) != ROOT / ".venv"
-    ready = (ROOT / ".venv/.ready").is_file()  # the mark of `make`
-    return ".venv/bin/python -m scripts.doctor" if ready and elsewhere else SETUP
+    ready = (ROOT / ".venv/.ready").is_file() and Path(sys.prefix) != ROOT / ".venv"
+    return ".venv/bin/python -m scripts.doctor" if ready else SETUP
 
 
 def shorten_path(path: str) -> str:
     """Return a path relative to the current folder if it lies in it."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+    return path if os.path.relpath(path).startswith("..") else os.path.relpath(path)
 
 
 def check_packages() -> Iterator[Finding]:
@@ -109,10 +90,7 @@ def check_packages() -> Iterator[Finding]:
         if version is None and need.package == "oneflow":
             yield Finding("FAIL", need.package, problem.sentence, environment_line())
             return
-        if problem:
-            yield Finding("FAIL", need.package, problem.sentence, problem.remedy)
-        else:
-            yield Finding("ok", need.package, version)
+        yield Finding(*("FAIL" if problem else "ok", need.package, *(problem or (version,))))
     pins = dict(re.findall(r"(?m)^([\w.-]+)==([^\s\\;]+)", (ROOT / "requirements.txt").read_text()))
     for need in machine.NEEDS:
         del pins[need.package]
@@ -123,12 +101,12 @@ def compare_lock(pins: dict[str, str], have: dict[str, str | None]) -> Finding:
     """Check that the installed versions of these packages are those of the lock."""
     missing = [name for name in pins if have[name] is None]
     other = [f"{name} {have[name]} (not {pins[name]})" for name in pins if have[name] != pins[name]]
+    if not other:
+        return Finding("ok", "other packages", f"{len(pins)}, as in requirements.txt")
     names = ", ".join((missing or other)[:5]) + ", ..." * (len(missing or other) > 5)
     if missing:
         return Finding("FAIL", "other packages", f"not installed: {names}", SETUP)
-    if other:
-        return Finding("note", "other packages", f"not as locked: {names}")
-    return Finding("ok", "other packages", f"{len(pins)}, as in requirements.txt")
+    return Finding("note", "other packages", f"not as locked: {names}")
 
 
 def check_folder(key: str, path: str, needed: int = ROOM) -> Finding:
@@ -136,14 +114,13 @@ def check_folder(key: str, path: str, needed: int = ROOM) -> Finding:
     folder = Path(path).expanduser().absolute()
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
-    name = key if key == path else f"{key}={path}"
+    name, room = key if key == path else f"{key}={path}", f"{free / 1e9:.1f} GB free"
     if not is_writable(folder):
+        text = f"{name} cannot be written: "
         if key == "outputs":
-            text = f"{name} cannot be written: change its rights, or put runs elsewhere with"
+            text += "change its rights, or put runs elsewhere with"
             return Finding("FAIL", key, text, "hydra.run.dir=FOLDER")
-        text = f"{name} cannot be written: fine if the images are there already"
-        return Finding("note", key, text)
-    room = f"{free / 1e9:.1f} GB free"
+        return Finding("note", key, text + "fine if the images are there already")
     if free < needed:
         return Finding("FAIL", key, f"{name}: only {room}, expected {needed / 1e9:.0f}: make room")
     return Finding("ok", key, f"{name} can be written, {room}")
@@ -156,9 +133,6 @@ def check_gpu(wanted: bool, problem: str | None) -> Finding:
     if wanted:
         return Finding("FAIL", "GPU", f"device=cuda cannot be used: {problem}")
     return Finding("note", "GPU", f"{problem}. Not needed: runs then use the CPU")
-
-
-# --- checks in OneFlow's process (--inside) ---------------------------------------------------
 
 
 def check_inside(words: list[str]) -> Iterator[Finding]:
@@ -207,20 +181,6 @@ def check_data(node: Any) -> Finding:
     return Finding("ok", "data set", f"{' + '.join(sizes)} images from {node['_target_']}")
 
 
-def print_inside(words: list[str]) -> None:
-    """Print each finding as a line of JSON as soon as it is known: a crash loses no other."""
-    from runs.command_line import MISTAKES, explain
-
-    try:
-        for finding in check_inside(words):
-            print(json.dumps(finding), flush=True)
-    except MISTAKES as error:
-        sys.exit(f"error: {explain(error)}")
-
-
-# --- the report -------------------------------------------------------------------------------
-
-
 def start_inside(words: list[str]) -> Iterator[Finding]:
     """Run `--inside` in another process and yield its findings, and how it failed."""
     command = [sys.executable, "-m", "scripts.doctor", "--inside", *words]
@@ -229,14 +189,11 @@ def start_inside(words: list[str]) -> Iterator[Finding]:
     except subprocess.TimeoutExpired:
         yield Finding("FAIL", START, f"OneFlow did not start within {PATIENCE} s")
         return
-    for line in done.stdout.splitlines():
-        if line.startswith("["):
-            yield Finding(*json.loads(line))
+    yield from (Finding(*json.loads(line)) for line in done.stdout.splitlines() if line[:1] == "[")
+    reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        yield Finding("FAIL", START, f"the process was ended by {name}")
-    elif done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        reason = f"the process was ended by {signal.Signals(-done.returncode).name}"
+    if done.returncode:
         yield Finding("FAIL", START, reason.replace("error: ", "", 1))
 
 
@@ -261,11 +218,9 @@ def examine(words: list[str]) -> Iterator[Finding]:
 
 def format_finding(finding: Finding) -> str:
     """Return a finding as lines of at most 80 characters; only a line to type may be longer."""
-    indent = " " * 26
-    text = f"{finding.status:<6}{finding.name:<20}{finding.text}"
-    whole = {"break_long_words": False, "break_on_hyphens": False}
-    lines = textwrap.wrap(text, 80, subsequent_indent=indent, **whole)
-    return "\n".join(lines + ([f"{indent}> {finding.line}"] if finding.line else []))
+    indent, text = " " * 26, f"{finding.status:<6}{finding.name:<20}{finding.text}"
+    wrapper = textwrap.TextWrapper(80, "", indent, break_long_words=False, break_on_hyphens=False)
+    return wrapper.fill(text) + (f"\n{indent}> {finding.line}" if finding.line else "")
 
 
 def main() -> None:
@@ -275,7 +230,11 @@ def main() -> None:
         print((__doc__ or "").strip())
         return
     if words[:1] == ["--inside"]:
-        print_inside(words[1:])
+        from runs.command_line import MISTAKES, one_sentence
+
+        with one_sentence(MISTAKES):
+            for finding in check_inside(words[1:]):
+                print(json.dumps(finding), flush=True)  # at once: a crash loses none before it
         return
     os.chdir(ROOT)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly in `... | head`

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 
 
 def find_checkpoint(path: Path) -> "Checkpoint":
-    """Return the checkpoint in a checkpoint's folder, or the newest sound one of a run.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is damaged.
-    """
+    """Return the checkpoint in a checkpoint's folder, or the newest sound one of a run."""
     from engine.checkpoint import MODEL, read_checkpoint, read_newest
 
     if (path / MODEL).exists():
@@ -41,11 +36,7 @@ def find_checkpoint(path: Path) -> "Checkpoint":
 
 
 def choose_weights(checkpoint: "Checkpoint", average: str | None) -> dict[str, Any]:
-    """Return the weights and buffers of a checkpoint as OneFlow's tensors, or an average of them.
-
-    Raises:
-        ValueError: it has no such average, or one without batch-norm statistics.
-    """
+    """Return a checkpoint's weights and buffers as OneFlow's tensors; `average`: ema or swa's."""
     from engine.process import runtime
 
     if average is None:
@@ -53,25 +44,19 @@ def choose_weights(checkpoint: "Checkpoint", average: str | None) -> dict[str, A
     averages = checkpoint.state.get("averages", {})
     known = [name for name, mean in averages.items() if mean["count"]]
     if average not in known:
-        raise ValueError(
-            f"--average={average}: expected an average that {checkpoint.folder} has: "
-            f"{', '.join(known) or 'it has none'}."
-        )
+        expected = f"an average that {checkpoint.folder} has: {', '.join(known) or 'it has none'}"
+        raise ValueError(f"--average={average}: expected {expected}.")
     mean = averages[average]
     if average == "swa" and mean["estimated"] != mean["count"]:
         raise ValueError(
             f"--average=swa: {checkpoint.folder} was saved between two evaluations, so this "
             "average has no batch-norm statistics. Take one that was saved at an evaluation."
         )
-    tensors: dict[str, Any] = mean["tensors"]
-    return tensors
+    return dict(mean["tensors"])
 
 
 def export(source: Path, out: Path, average: str | None = None) -> "Checkpoint":
     """Write the weights and buffers of a checkpoint to the folder `out`, whole or not at all.
-
-    Args:
-        average: `ema` or `swa` for averaged weights.
 
     Raises:
         FileNotFoundError: there is no such checkpoint, or no folder to put `out` in.
@@ -93,7 +78,7 @@ def export(source: Path, out: Path, average: str | None = None) -> "Checkpoint":
     return checkpoint
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Export what the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.export",
@@ -103,13 +88,13 @@ def main() -> None:
     parser.add_argument("source", type=Path, metavar="RUN_OR_CHECKPOINT")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--average", choices=("ema", "swa"), help="export averaged weights")
-    arguments = parser.parse_args()
+    given = parser.parse_args(words)
     try:
-        checkpoint = export(arguments.source, arguments.out, arguments.average)
+        checkpoint = export(given.source, given.out, given.average)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     step = checkpoint.state["step"]
-    print(f"Written: {arguments.out}, the weights of {checkpoint.folder} after {step} steps.")
+    print(f"Written: {given.out}, the weights of {checkpoint.folder} after {step} steps.")
 
 
 if __name__ == "__main__":

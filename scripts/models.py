@@ -24,21 +24,13 @@ from omegaconf import OmegaConf
 from common.checks import suggest
 from runs.command_line import CONF
 
-NUM_CLASSES = 100
-SIZE = 32
-HEADING = f"{'model':<18}{'parameters':>11}{'madds, M':>9}  arXiv"
-FOOTNOTE = (
-    "Parameters for 100 classes. madds, M: millions of multiply-adds of the\n"
-    "convolutions and linear layers for one image of 32 x 32."
-)
+ROW = "{:<18}{:>11}{:>9}  {}"
+FOOTNOTE = """Parameters for 100 classes. madds, M: millions of multiply-adds of the
+convolutions and linear layers for one image of 32 x 32."""
 
 
 def find_files(names: list[str]) -> list[Path]:
-    """Return the files of conf/model/ with these names, or all.
-
-    Raises:
-        ValueError: there is no such file.
-    """
+    """Return the files of conf/model/ with these names, or all; refuse an unknown name."""
     files = {path.stem: path for path in sorted((CONF / "model").glob("*.yaml"))}
     for name in names:
         if name not in files:
@@ -74,38 +66,33 @@ def count_multiply_adds(model: Any) -> int:
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(count)
-    model.eval()
     with flow.no_grad():
-        model(flow.zeros(1, 3, SIZE, SIZE))
+        model.eval()(flow.zeros(1, 3, 32, 32))
     return sum(counts)
-
-
-def format_row(name: str, parameters: int, multiply_adds: int, paper: str) -> str:
-    """Return one line of the list."""
-    return f"{name:<18}{parameters:>11,}{multiply_adds / 1e6:>9,.1f}  {paper}".rstrip()
 
 
 def describe(path: Path) -> str:
     """Return the line of a file of conf/model/."""
     import engine  # noqa: F401  (prepares the process for OneFlow)
 
-    config = {"dataset": {"num_classes": NUM_CLASSES}, "model": OmegaConf.load(path)}
+    config = {"dataset": {"num_classes": 100}, "model": OmegaConf.load(path)}
     model = hydra.utils.instantiate(OmegaConf.create(config).model)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return format_row(
-        path.stem, parameters, count_multiply_adds(model), read_paper(path.read_text())
+    millions = count_multiply_adds(model) / 1e6
+    return ROW.format(
+        path.stem, f"{parameters:,}", f"{millions:,.1f}", read_paper(path.read_text())
     )
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Print the list."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="files of conf/model/; none: all of them")
     try:
-        files = find_files(parser.parse_args().names)
-        print(HEADING)
+        files = find_files(parser.parse_args(words).names)
+        print(ROW.format("model", "parameters", "madds, M", "arXiv"))
         for path in files:
             print(describe(path), flush=True)
         print(FOOTNOTE)

@@ -51,11 +51,11 @@ def preview(config: DictConfig) -> None:
     wanted = [key for key in ("gallery", "run", "compare") if settings[key]]
     if len(wanted) > 1:
         raise ValueError(f"preview.{' and preview.'.join(wanted)} exclude each other: give one.")
+    out = Path(settings.out or GALLERY)
     if settings.gallery:
-        draw_gallery(config, Path(settings.out or GALLERY), schedule_names())
+        draw_gallery(config, out, schedule_names())
         return
-    out = Path(settings.out) if settings.out else None
-    if out and out.suffix not in SUFFIXES:
+    if settings.out and out.suffix not in SUFFIXES:
         raise refusal("preview.out", str(out), f"a file in {', '.join(SUFFIXES[:-1])} or .json")
     if settings.run:
         curves, title = read_run(Path(settings.run), config.allow_targets)
@@ -66,7 +66,7 @@ def preview(config: DictConfig) -> None:
         curves = [preview_schedule(config, choice("scheduler", config))]
         title = curves[0].name
     print_curves(curves, title, settings.log)
-    if out:
+    if settings.out:
         write(out, curves, title, settings.log)
         print(f"Written: {out}")
     if config.get("lint") == "error" and any(curve.findings for curve in curves):
@@ -93,11 +93,7 @@ def preview_schedule(config: DictConfig, name: str) -> Curve:
 
 
 def compared_names(value: object) -> list[str]:
-    """Return the names in preview.compare.
-
-    Raises:
-        ValueError: it is no list, or there is no such schedule.
-    """
+    """Return the names in preview.compare; refuse what is no list, and unknown names."""
     if not isinstance(value, ListConfig) or not value:
         raise refusal("preview.compare", str(value), "a list of names, as [step,rex]")
     known = schedule_names()
@@ -117,12 +113,12 @@ def preview_horizon(config: DictConfig) -> "Horizon":
     """Return the run's length, or that of preview.total_steps and preview.steps_per_epoch."""
     from schedulers import Horizon
 
-    given = {name: config.preview[name] for name in ("total_steps", "steps_per_epoch")}
+    total, per_epoch = names = ("total_steps", "steps_per_epoch")
+    given = {name: config.preview[name] for name in names if config.preview[name] is not None}
     for name, steps in given.items():
-        if steps is not None:
-            check_integer(f"preview.{name}", steps, 1)
-    steps_per_epoch = given["steps_per_epoch"] or build_horizon(config).steps_per_epoch
-    return Horizon(given["total_steps"] or config.epochs * steps_per_epoch, steps_per_epoch)
+        check_integer(f"preview.{name}", steps, 1)
+    steps_per_epoch = given.get(per_epoch) or build_horizon(config).steps_per_epoch
+    return Horizon(given.get(total) or config.epochs * steps_per_epoch, steps_per_epoch)
 
 
 def plateau_metrics(
@@ -152,8 +148,7 @@ def read_run(folder: Path, allow_targets: Sequence[str]) -> tuple[list[Curve], s
     metrics = None
     if is_plateau(config.scheduler):
         metrics = read_metrics(folder, config.scheduler.get("mode", "min"))
-    planned = trace_lr(config.scheduler, base, horizon, metrics)
-    applied = read_applied(folder)
+    planned, applied = trace_lr(config.scheduler, base, horizon, metrics), read_applied(folder)
     steps = range(max(applied[0]) + 1)
     rates = [np.interp(steps, *zip(*sorted(group.items()), strict=True)) for group in applied]
     note = compare_rates(planned, applied)
@@ -169,16 +164,14 @@ def read_run(folder: Path, allow_targets: Sequence[str]) -> tuple[list[Curve], s
 def compare_rates(planned: Sequence[Sequence[float]], applied: Sequence[dict[int, float]]) -> str:
     """Return how many recorded rates are as previewed, once both are 32-bit floats."""
     steps = sorted(applied[0])
-    different = [
+    different = {
         step
+        for plan, group in zip(planned, applied, strict=True)
         for step in steps
-        if any(
-            step >= len(plan) or np.float32(plan[step]) != np.float32(group.get(step, np.nan))
-            for plan, group in zip(planned, applied, strict=True)
-        )
-    ]
+        if step >= len(plan) or np.float32(plan[step]) != np.float32(group.get(step, np.nan))
+    }
     text = f"{len(steps) - len(different)} of {len(steps)} recorded rates are as previewed"
-    return text + (f", the first other one is at step {different[0]}" if different else "")
+    return text + (f", the first other one is at step {min(different)}" if different else "")
 
 
 def print_curves(curves: Sequence[Curve], title: str, log: bool) -> None:
@@ -190,46 +183,37 @@ def print_curves(curves: Sequence[Curve], title: str, log: bool) -> None:
     print(f"{title}: {epochs:.4g} epochs of {per_epoch:,} steps = {horizon.total_steps:,} steps")
     print(draw_terminal(curves, log, color=sys.stdout.isatty()))
     for curve in curves:
-        if len(curves) > 1:
-            print(f"{curve.name}:")
-        print(curve.summary())
-        if curve.note:
-            print(f"Note: {curve.note}")
-        for finding in curve.findings:
-            print(f"Lint: {finding}")
+        heading = [f"{curve.name}:"] if len(curves) > 1 else []
+        note = [f"Note: {curve.note}"] if curve.note else []
+        lint = [f"Lint: {finding}" for finding in curve.findings]
+        print(*heading, curve.summary(), *note, *lint, sep="\n")
 
 
 def write(out: Path, curves: Sequence[Curve], title: str, log: bool) -> None:
     """Write the curves in the format that the suffix names."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".json":
-            write_json(out, curves)
-        elif out.suffix == ".csv":
-            write_csv(out, curves)
+        if out.suffix in (".json", ".csv"):
+            (write_json if out.suffix == ".json" else write_csv)(out, curves)
         else:
             from plots.pictures import write_animation, write_picture
 
             draw = write_animation if out.suffix == ".gif" else write_picture
             draw(out, curves, title, log)
     except OSError as error:
-        no_folder = f"{out.parent} is not a folder" if out.parent.is_file() else None
-        reason = no_folder or error.strerror
+        occupied = isinstance(error, FileExistsError)
+        reason = f"{out.parent} is not a folder" if occupied else error.strerror
         raise OSError(f"preview.out={out} cannot be written: {reason}.") from error
 
 
 def draw_gallery(config: DictConfig, folder: Path, names: Sequence[str]) -> None:
     """Write a png and a gif of each schedule to a folder."""
-    size = 0
     for name in names:
         curve = preview_schedule(config, name)
         for suffix in (".png", ".gif"):
-            path = folder / f"{name}{suffix}"
-            write(path, [curve], name, config.preview.log)
-            size += path.stat().st_size
-        print(f"{name}: {curve.summary()}")
-        for finding in curve.findings:
-            print(f"  Lint: {finding}")
+            write(folder / f"{name}{suffix}", [curve], name, config.preview.log)
+        print("\n  Lint: ".join([f"{name}: {curve.summary()}", *curve.findings]))
+    size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"Written: {folder} ({size / 1e6:.1f} MB)")
 
 

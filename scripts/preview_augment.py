@@ -57,9 +57,8 @@ def preview_augment(config: DictConfig) -> None:
         raise refusal("preview_augment.out", str(out), "a file name that ends in .png")
     check_integer("preview_augment.images", settings.images, 1, 32)
     read_augment(config.augment)
-    chosen = any(
-        word.lstrip("+").startswith("augment") for word in HydraConfig.get().overrides.task
-    )
+    words = HydraConfig.get().overrides.task
+    chosen = any(word.lstrip("+").startswith("augment") for word in words)
     nodes = [{}, dict(config.augment)] if chosen else list(GALLERY)
     dataset = build_dataset(config.dataset)
     rows = [make_row(dataset, row, config.seed, settings.images) for row in nodes]
@@ -97,19 +96,16 @@ def draw(out: Path, titles: Sequence[Sequence[str]], rows: Sequence[np.ndarray])
 
     font: Any = ImageFont.load_default(FONT)
     strips = []
-    for row in rows:
+    for row, text in zip(rows, titles, strict=True):
         apart = np.pad(row, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=255)
-        strip = tile_images(apart, len(apart)).transpose(1, 2, 0)
-        strips.append(strip.repeat(SCALE, axis=0).repeat(SCALE, axis=1))
-    lines = [FONT * 5 // 4 * len(text) for text in titles]
-    heights = [max(len(strip), high) for strip, high in zip(strips, lines, strict=True)]
-    width = LABELS + strips[0].shape[1] + GAP
-    picture = Image.new("RGB", (width, sum(heights) + GAP * (len(rows) + 1)), "white")
-    top = GAP
-    for text, strip, height in zip(titles, strips, heights, strict=True):
-        picture.paste(Image.fromarray(strip), (LABELS, top))
-        ImageDraw.Draw(picture).multiline_text((GAP, top), "\n".join(text), "black", font)
-        top += height + GAP
+        tiles = tile_images(apart, len(apart)).transpose(1, 2, 0)
+        images = Image.fromarray(tiles.repeat(SCALE, axis=0).repeat(SCALE, axis=1))
+        height = max(images.height, FONT * 5 // 4 * len(text)) + GAP
+        strip = Image.new("RGB", (LABELS + images.width + GAP, height), "white")
+        strip.paste(images, (LABELS, 0))
+        ImageDraw.Draw(strip).multiline_text((GAP, 0), "\n".join(text), "black", font)
+        strips.append(np.asarray(strip))
+    picture = Image.fromarray(np.vstack([np.full_like(strips[0][:GAP], 255), *strips]))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         picture.save(out, optimize=True)

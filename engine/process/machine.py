@@ -87,8 +87,8 @@ def package_problem(need: Need, version: str | None) -> Problem | None:
         return Problem("OneFlow is not installed for this Python", "make clean setup")
     if version is not None and (version.partition("+")[0] + ".").startswith(need.accepted):
         return None  # 0.9.0+cu117 is a build of 0.9.0
-    have = "and it is not installed" if version is None else f"and this is {version}"
-    return Problem(f"{need.sentence}, {have}", install_line(need.requirement))
+    have = "it is not installed" if version is None else f"this is {version}"
+    return Problem(f"{need.sentence}, and {have}", install_line(need.requirement))
 
 
 def install_line(requirement: str) -> str:
@@ -118,12 +118,10 @@ def import_advice(message: str, version_of: Callable[[str], str | None] = instal
 
 def has_avx2(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Return whether this is a 64-bit processor with AVX2 and FMA, which "Haswell" kernels need."""
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
-    return {"lm", "avx2", "fma"} <= set(flags)
+    with contextlib.suppress(OSError):
+        flags = re.search(r"^flags\s*:(.*)", cpuinfo.read_text(), re.MULTILINE)
+        return flags is not None and {"lm", "avx2", "fma"} <= set(flags[1].split())
+    return False
 
 
 def cuda_problem(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> str | None:
@@ -135,7 +133,7 @@ def cuda_problem(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> str | None
         driver = load("libcuda.so.1")
     except OSError:
         return "no NVIDIA driver is installed (libcuda.so.1 is not found): install one"
-    version, count = ctypes.c_int(0), ctypes.c_int(0)
+    version, count, device, major, minor = (ctypes.c_int(0) for _ in range(5))
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
         return (
             "the NVIDIA driver sees no GPU (look at nvidia-smi and CUDA_VISIBLE_DEVICES; "
@@ -145,21 +143,14 @@ def cuda_problem(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> str | None
     if version.value < MINIMUM_CUDA:
         have = f"{version.value // 1000}.{version.value % 1000 // 10}"
         return f"the NVIDIA driver supports CUDA {have} and OneFlow 0.9.0 needs 11.0: update it"
-    return architecture_problem(compute_capability(driver))
-
-
-def compute_capability(driver: ctypes.CDLL) -> tuple[int, int]:
-    """Return (major, minor) of the first visible GPU, from cuDeviceGetAttribute 75 and 76."""
-    device, major, minor = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)
     driver.cuDeviceGet(ctypes.byref(device), 0)
     driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
     driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
-    return major.value, minor.value
+    return architecture_problem(major.value, minor.value)
 
 
-def architecture_problem(capability: tuple[int, int]) -> str | None:
-    """Return a sentence if the wheel has no kernels for a GPU of this (major, minor), else None."""
-    major, minor = capability
+def architecture_problem(major: int, minor: int) -> str | None:
+    """Return a sentence if the wheel has no kernels for a GPU of this capability, else None."""
     if any(major == have_major and minor >= have_minor for have_major, have_minor in KERNELS):
         return None
     return (
@@ -171,15 +162,14 @@ def architecture_problem(capability: tuple[int, int]) -> str | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide what a run computes."""
-    return {name: str(installed_version(name)) for name in PACKAGES} | {
-        "python": platform.python_version()
-    }
+    found = {name: str(installed_version(name)) for name in PACKAGES}
+    return found | {"python": platform.python_version()}
 
 
 def hardware() -> str:
     """Return the processor's name and its number of cores, as `AMD EPYC, 2 cores`."""
+    name = platform.machine()
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
-    return f"{platform.machine()}, {os.cpu_count()} cores"
+        found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        name = found[1] if found else name
+    return f"{name}, {os.cpu_count()} cores"

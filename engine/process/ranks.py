@@ -40,8 +40,7 @@ def bounds(count: int, rank: int, size: int) -> tuple[int, int]:
 def part(count: int) -> slice:
     """Return the rows of a batch of `count` that this rank computes.
 
-    A rank for which none is left computes the first one with weight 0: all ranks have to make the
-    same exchanges.
+    Where none is left for it, it is the first one with weight 0: all make the same exchanges.
     """
     start, stop = bounds(count, RANK, SIZE)
     return slice(start, stop) if start < stop else slice(0, 1)
@@ -65,7 +64,7 @@ def weigh(loss: flow.Tensor, count: int) -> flow.Tensor:
 
 def local_sums(sums: flow.Tensor, count: int) -> flow.Tensor:
     """Return sums over this rank's part of a batch: zeros if it has none of the rows."""
-    return sums if SIZE == 1 or weight(count) else sums * 0
+    return sums if weight(count) else sums * 0
 
 
 def mask_seed(seed: int, step: int) -> int:
@@ -104,11 +103,7 @@ def add(numbers: np.ndarray) -> np.ndarray:
 
 
 def broadcast_buffers(model: nn.Module) -> None:
-    """Give every rank the buffers of rank 0: the running statistics of its norms.
-
-    Each rank's norms see its part of a batch only. Training does not read these statistics, so it
-    is enough to do this before an evaluation.
-    """
+    """Give every rank the running statistics of rank 0's norms, which only evaluations read."""
     if SIZE > 1:
         for buffer in model.buffers():
             flow.comm.broadcast(buffer, 0)
@@ -139,12 +134,7 @@ class Peer:
     def __init__(self, link: socket.socket) -> None:
         self.link = link
         self.received: SimpleQueue[int] = SimpleQueue()
-        self.thread = threading.Thread(target=self.listen, daemon=True)
-        self.thread.start()
-
-    def send(self, number: int) -> None:
-        """Send a number from 0 to 255."""
-        self.link.sendall(bytes([number]))
+        threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self) -> None:
         """Receive numbers until the other process says goodbye."""
@@ -165,22 +155,17 @@ PEERS: list[Peer] = []
 def agree(number: int) -> int:
     """Return the largest of the ranks' numbers, each from 0 to 254."""
     if RANK:
-        PEERS[0].send(number)
+        PEERS[0].link.sendall(bytes([number]))
         return PEERS[0].received.get()
     largest = max([number, *(peer.received.get() for peer in PEERS)])
     for peer in PEERS:
-        peer.send(largest)
+        peer.link.sendall(bytes([largest]))
     return largest
 
 
 def check_device(device: str) -> None:
-    """Refuse to train on GPUs on some ranks and on the CPU on others.
-
-    Raises:
-        ValueError: `device` is this rank's, and it has no GPU where another one has.
-    """
-    some_have_one = agree(int(device != "cpu"))
-    if some_have_one and device == "cpu":
+    """Refuse this rank's device if it is the CPU and that of another rank a GPU."""
+    if agree(int(device != "cpu")) and device == "cpu":
         raise ValueError(
             "device=auto: expected device=cpu. This process has no GPU, and others of the run have."
         )
@@ -203,7 +188,7 @@ def connected() -> Iterator[None]:
         if agreed:
             barrier()
             for peer in PEERS:
-                peer.send(GOODBYE)
+                peer.link.sendall(bytes([GOODBYE]))
 
 
 def accept_ranks() -> list[socket.socket]:

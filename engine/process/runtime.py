@@ -40,24 +40,6 @@ PATIENCE = 600.0  # seconds in which rank 0 has to start: on another machine som
 
 
 @contextlib.contextmanager
-def blas_kernel_chosen() -> Iterator[None]:
-    """Make an OpenBLAS that is loaded within the block use the AVX2 kernels, where there is AVX2.
-
-    The one inside OneFlow has no kernel newer than "Haswell" and "Zen", and takes an SSE one for
-    every processor that it does not know by name. A value that the user has set is kept, and this
-    one is taken back afterwards: child processes decide for themselves.
-    """
-    if "OPENBLAS_CORETYPE" in os.environ or not has_avx2():
-        yield
-        return
-    os.environ["OPENBLAS_CORETYPE"] = "Haswell"
-    try:
-        yield
-    finally:
-        del os.environ["OPENBLAS_CORETYPE"]
-
-
-@contextlib.contextmanager
 def stderr_silenced() -> Iterator[None]:
     """Drop what C code prints on stderr within the block (OneFlow's note on libibverbs)."""
     sys.stderr.flush()
@@ -77,12 +59,20 @@ def import_oneflow() -> ModuleType:
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     prepare_rank()
+    # The OpenBLAS inside OneFlow takes an SSE kernel for every processor that it does not know by
+    # name, and has none newer than these. Child processes decide for themselves.
+    kernel_is_ours = has_avx2() and "OPENBLAS_CORETYPE" not in os.environ
+    if kernel_is_ours:
+        os.environ["OPENBLAS_CORETYPE"] = "Haswell"
     try:
-        with blas_kernel_chosen(), stderr_silenced():
+        with stderr_silenced():
             oneflow = importlib.import_module("oneflow")
     except Exception as error:  # numpy 2 and protobuf 4 each make it one of their own kind
         reason = str(error).strip(". ").partition("\n")[0].rstrip(".!")
         sys.exit(f"error: OneFlow cannot be imported ({reason}). {import_advice(str(error))}")
+    finally:
+        if kernel_is_ours:
+            del os.environ["OPENBLAS_CORETYPE"]
     # OneFlow's import replaces the C-level handler of SIGINT: Ctrl-C would be a segmentation fault.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -90,10 +80,7 @@ def import_oneflow() -> ModuleType:
 
 
 def prepare_rank() -> None:
-    """Let rank 0 come first, where this is one of several processes.
-
-    A rank that asks before rank 0 listens would ask again only 10 seconds later.
-    """
+    """Let rank 0 come first: a rank that asks before it listens asks again 10 seconds later."""
     launched = all(name in os.environ for name in LAUNCHER_VARIABLES)
     if not launched or int(os.environ["WORLD_SIZE"]) < 2:
         return
@@ -119,10 +106,9 @@ def wait_for(address: tuple[str, int], patience: float = PATIENCE) -> None:
     deadline = time.monotonic() + patience
     while not listens(address):
         if time.monotonic() > deadline:
-            host, port = address
             sys.exit(
-                f"error: rank 0 did not open port {port} of {host} within {patience:g} s: start "
-                "the launcher there too, with the same --master_addr and --master_port."
+                f"error: rank 0 did not open port {address[1]} of {address[0]} within {patience:g} "
+                "s: start the launcher there too, with the same --master_addr and --master_port."
             )
         time.sleep(0.1)
 
@@ -139,8 +125,7 @@ def choose_device(name: str, find_problem: Callable[[], str | None] = cuda_probl
     """Return the device for `device=auto|cpu|cuda`: "cpu" or "cuda", "cuda:1" for one of the ranks.
 
     Raises:
-        ValueError: `cuda` cannot be used, or there are not enough GPUs for the ranks; names the
-            cause and what to do.
+        ValueError: `cuda` cannot be used, or the ranks are more than the GPUs; names what to do.
     """
     if name == "cpu":
         return "cpu"
@@ -158,17 +143,10 @@ def choose_device(name: str, find_problem: Callable[[], str | None] = cuda_probl
 
 
 def choose_gpu(local_rank: int | None, count: int) -> str:
-    """Return the GPU of a rank: the first rank on a machine has the first one, and so on.
-
-    Args:
-        local_rank: number of the rank on its machine; None: there is one process.
-        count: GPUs of the machine.
+    """Return the GPU of the rank with this number on its machine (None: of the only process).
 
     Raises:
-        ValueError: the machine has fewer GPUs than ranks.
-
-    >>> choose_gpu(None, 4), choose_gpu(3, 4)
-    ('cuda', 'cuda:3')
+        ValueError: the machine has fewer GPUs, `count`, than ranks.
     """
     if local_rank is None:
         return "cuda"
@@ -186,12 +164,11 @@ def follow_seed(model: Any) -> bool:
     Each `nn.Dropout` owns a generator with one constant seed: the masks would be the same for every
     seed and equal between modules. Without a generator of its own it uses the default one.
     """
-    stochastic = False
     for module in model.modules():
         if isinstance(module, flow.nn.Dropout):
             module.generator = None
-        stochastic |= any(word in type(module).__name__ for word in ("Drop", "Stochastic"))
-    return stochastic
+    names = " ".join(type(module).__name__ for module in model.modules())
+    return "Drop" in names or "Stochastic" in names
 
 
 flow = import_oneflow()

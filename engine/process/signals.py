@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from engine.process.ranks import SIZE, agree
@@ -14,16 +14,11 @@ ECHO = 1.0  # seconds in which the same signal again is the same request
 
 
 class Interrupted(SystemExit):
-    """The request to stop a run. Uncaught it ends the program with 128 + the signal's number.
-
-    Args:
-        number: of the signal.
-        agreed: whether all processes of the run stop here.
-    """
+    """The request to stop a run. Uncaught it ends the program with 128 + the signal's number."""
 
     def __init__(self, number: int, agreed: bool = False) -> None:
         super().__init__(128 + number)
-        self.agreed = agreed
+        self.agreed = agreed  # whether all processes of the run stop here
 
 
 class Interruption:
@@ -47,9 +42,7 @@ class Interruption:
             self.former = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self.former.items():
             signal.signal(number, handler)
 
@@ -58,13 +51,8 @@ class Interruption:
         self.deferred = True
 
     def poll(self) -> None:
-        """Stop here if a signal has come to any process of the run.
-
-        Raises:
-            Interrupted: it has.
-        """
-        number = agree(self.number)
-        if number:
+        """Raise `Interrupted` if a signal has come to any process of the run."""
+        if number := agree(self.number):
             raise Interrupted(number, agreed=True)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -26,17 +26,12 @@ class Panel:
     val: pd.DataFrame | None
     rates: pd.DataFrame | None
 
-    @property
-    def last_step(self) -> int:
-        """The last step of either curve."""
-        return max(band.step.max() if band is not None else 1 for band in (self.val, self.rates))
-
 
 def build_panel(schedule: Schedule, note: str) -> Panel:
     """Return the panel of a schedule's runs."""
-    runs = list(schedule.runs.values())
-    val, rates = ([run.val for run in runs], [run.rates for run in runs])
-    return Panel(schedule.label, note, build_band(val), build_band(rates))
+    runs = schedule.runs.values()
+    val, rates = build_band([run.val for run in runs]), build_band([run.rates for run in runs])
+    return Panel(schedule.label, note, val, rates)
 
 
 def build_band(curves: Sequence[Mapping[int, float]]) -> pd.DataFrame | None:
@@ -75,15 +70,12 @@ def write_groups(out: Path, comparisons: Sequence[Comparison]) -> None:
     for comparison in comparisons:
         for schedule in comparison.condition.schedules:
             panel = build_panel(schedule, "")
-            bands = {"val/top1": panel.val, "lr/group0": panel.rates}
-            bands = {tag: band for tag, band in bands.items() if band is not None}
+            bands = [("val/top1", panel.val), ("lr/group0", panel.rates)]
+            bands = [(tag, band) for tag, band in bands if band is not None]
             name = re.sub(r"[^\w=.+-]+", "_", f"{comparison.condition.title} {schedule.label}")
-            _write_bands(folder / (name.strip("._")[:120] or "_"), bands)
-
-
-def _write_bands(folder: Path, bands: Mapping[str, pd.DataFrame]) -> None:
-    for curve in CURVES if bands else ():
-        with SummaryWriter(str(folder / curve)) as writer:
-            for tag, band in bands.items():
-                for step, value in zip(band["step"].tolist(), band[curve].tolist(), strict=True):
-                    writer.add_scalar(tag, value, step)
+            for curve in CURVES if bands else ():
+                place = folder / (name.strip("._")[:120] or "_") / curve
+                with SummaryWriter(str(place)) as writer:
+                    for tag, band in bands:
+                        for step, value in band[["step", curve]].itertuples(index=False):
+                            writer.add_scalar(tag, value, int(step))

@@ -1,9 +1,11 @@
 """Write a report on run folders: report.html, report.md, results.csv and curves over seeds."""
 
+import html
 import math
 import os
+import re
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,55 +16,14 @@ import pandas as pd
 from common.files import write_text
 from runs.comparison import charts, sentences, tables
 from runs.comparison.curves import build_panel, write_groups
-from runs.comparison.runs import Run, find_runs, read_run
-from runs.comparison.settings import arrange, budgets, write_settings
+from runs.comparison.runs import find_runs, read_run
+from runs.comparison.settings import BUDGET, arrange, write_settings
 from runs.comparison.statistics import LEVEL, correct
 from runs.comparison.tables import Comparison
 
-TEMPLATES = Path(__file__).parent / "templates"
+PAGES = ("report.html", "report.md")
 MOST_IN_COLOR = 5  # lines of the picture of budgets
 MOST_LINES = 12  # of one kind on the screen
-
-
-@dataclass
-class Report:
-    """The files of a report, and its content in short; as text, the lines for the screen.
-
-    Attributes:
-        html: the report.
-        files: all files that were written.
-        sentences: one per comparison.
-        alarms: a sentence for each run whose rates were not those of its preview.
-        rates: how many rates were as previewed.
-        excluded: the runs that enter no statistics, each with its `problem`.
-    """
-
-    html: Path
-    files: list[Path]
-    sentences: list[str]
-    alarms: list[str]
-    rates: str
-    excluded: list[Run]
-
-    def __str__(self) -> str:
-        excluded = [
-            f"excluded: {run.folder.name} ({run.status}): {run.problem}" for run in self.excluded
-        ]
-        return "\n".join(
-            [
-                *_first(self.sentences, "more in the report"),
-                *_first(excluded, "more are excluded"),
-                *(f"ALARM: {alarm}" for alarm in self.alarms),
-                self.rates,
-                f"report: {os.path.relpath(self.html)}",
-            ]
-        )
-
-
-def _first(lines: list[str], more: str) -> list[str]:
-    """Return the first lines, and how many more there are."""
-    rest = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], f"... and {rest} {more}"] if rest > 0 else lines
 
 
 def write_report(
@@ -70,8 +31,8 @@ def write_report(
     out: Path | None = None,
     reference: str | None = None,
     accuracies: Sequence[float] = (),
-) -> Report:
-    """Write the report on the runs in these folders.
+) -> str:
+    """Write the report on the runs in these folders; return it in short, for the screen.
 
     Args:
         folders: run folders, or folders that have some in them.
@@ -85,35 +46,40 @@ def write_report(
     """
     runs = [read_run(folder) for folder in find_runs(folders)]
     out = out or Path(os.path.commonpath([folder.resolve() for folder in folders]))
-    comparisons = [
-        tables.compare_condition(condition, reference, accuracies) for condition in arrange(runs)
-    ]
-    correct([d for comparison in comparisons for d in comparison.differences.values()])
-    sections = [build_section(comparison) for comparison in comparisons]
+    comparisons = [tables.compare_condition(part, reference, accuracies) for part in arrange(runs)]
+    differences = [d for comparison in comparisons for d in comparison.differences.values()]
+    correct(differences)
     rates, alarms = sentences.check_rates(runs)
-    excluded = [run for run in runs if run.problem]
+    content = {
+        "sections": [build_section(comparison) for comparison in comparisons],
+        "budgets": build_budgets(comparisons),
+        "runs": runs,
+        "rates": rates,
+        "alarms": alarms,
+        "excluded": [run for run in runs if run.problem],
+        "origin": sentences.origin(runs),
+        "limits": sentences.LIMITS,
+        "tests": sum(math.isfinite(difference.p) for difference in differences),
+    }
     out.mkdir(parents=True, exist_ok=True)
-    html, text, table = (out / name for name in ("report.html", "report.md", "results.csv"))
-    pd.DataFrame(tables.run_rows(comparisons, runs)).to_csv(table, index=False)
-    render(
-        [html, text],
-        sections=sections,
-        budgets=build_budgets(comparisons),
-        runs=runs,
-        rates=rates,
-        alarms=alarms,
-        excluded=excluded,
-        origin=sentences.origin(runs),
-        limits=sentences.LIMITS,
-        tests=sum(math.isfinite(d.p) for part in comparisons for d in part.differences.values()),
-    )
+    pd.DataFrame(tables.run_rows(comparisons, runs)).to_csv(out / "results.csv", index=False)
+    write_pages(out, content)
     write_groups(out, comparisons)
+    return "\n".join([*list_findings(content), f"report: {os.path.relpath(out / PAGES[0])}"])
+
+
+def list_findings(content: dict[str, Any]) -> list[str]:
+    """Return the lines for the screen: verdicts, excluded runs, alarms, the check of the rates."""
     found = [
         f"{section['title']}: {sentence}" if section["title"] else sentence
-        for section in sections
+        for section in content["sections"]
         for sentence in section["sentences"]
     ]
-    return Report(html, [html, text, table], found, alarms, rates, excluded)
+    excluded = [f"excluded: {r.folder.name} ({r.status}): {r.problem}" for r in content["excluded"]]
+    for lines, more in ((found, "more in the report"), (excluded, "more are excluded")):
+        if len(lines) > MOST_LINES:
+            lines[MOST_LINES:] = [f"... and {len(lines) - MOST_LINES} {more}"]
+    return [*found, *excluded, *(f"ALARM: {text}" for text in content["alarms"]), content["rates"]]
 
 
 def build_section(comparison: Comparison) -> dict[str, Any]:
@@ -140,10 +106,14 @@ def build_section(comparison: Comparison) -> dict[str, Any]:
 
 def build_budgets(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """Return a table and a picture for each family of conditions that differ in budget alone."""
-    by_condition = {id(comparison.condition): comparison for comparison in comparisons}
+    families: dict[str, list[Comparison]] = defaultdict(list)
+    for comparison in comparisons:
+        settings = sorted(comparison.condition.settings.items())
+        families[repr([item for item in settings if item[0] not in BUDGET])].append(comparison)
     found = []
-    for family in budgets([comparison.condition for comparison in comparisons]):
-        members = [by_condition[id(condition)] for condition in family]
+    for members in families.values():
+        if len(members) == 1:
+            continue
         rows = [
             {
                 "label": label,
@@ -162,10 +132,10 @@ def build_budgets(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     return found
 
 
-def render(paths: Sequence[Path], **content: Any) -> None:
+def write_pages(out: Path, content: dict[str, Any]) -> None:
     """Write the report's pages from the templates named as they are."""
     templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=lambda name: name is not None and ".html" in name,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -173,9 +143,9 @@ def render(paths: Sequence[Path], **content: Any) -> None:
     )
     templates.filters["md"] = escape_markdown
     made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    for path in paths:
-        template = templates.get_template(f"{path.name}.jinja")
-        write_text(path, template.render(made=made, level=f"{LEVEL * 100:g} %", **content))
+    for name in PAGES:
+        template = templates.get_template(f"{name}.jinja")
+        write_text(out / name, template.render(content, made=made, level=f"{LEVEL * 100:g} %"))
 
 
 def escape_markdown(text: object) -> str:
@@ -184,7 +154,4 @@ def escape_markdown(text: object) -> str:
     >>> escape_markdown("a|b <c> [d](e) _f_")
     'a\\\\|b &lt;c&gt; \\\\[d\\\\](e) \\\\_f\\\\_'
     """
-    words = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for mark in "\\`*_|[]~#$!":
-        words = words.replace(mark, f"\\{mark}")
-    return words
+    return re.sub(r"[\\`*_|\[\]~#$!]", r"\\\g<0>", html.escape(str(text), quote=False))

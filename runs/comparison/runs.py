@@ -47,14 +47,14 @@ class Run:
     summary: dict[str, Any] = field(default_factory=dict)
 
 
-def clean(value: object) -> str:
+def clean(value: object, longest: int = LONGEST) -> str:
     """Return a text from a run folder on one line, without what a terminal or a page might obey.
 
     A control character in a picture would even end this process: vl-convert aborts.
     """
     text = "".join(c if c.isprintable() else " " for c in str(value)[: 10 * LONGEST])
     text = " ".join(text.split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:
@@ -63,15 +63,14 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
     Raises:
         FileNotFoundError: there is no such folder, or no run in it.
     """
-    found: dict[Path, None] = {}
+    found: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}.")
-        inside = list(_walk(folder.resolve()))
-        if not inside:
+        if not (inside := list(_walk(folder.resolve()))):
             raise FileNotFoundError(f"{folder} is no run folder, and there is none in it.")
-        found |= dict.fromkeys(inside)
-    return list(found)
+        found += inside
+    return list(dict.fromkeys(found))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -96,7 +95,7 @@ def read_run(folder: Path) -> Run:
         run.seed = seed
         run.scheduler = clean(summary.get("scheduler") or _chosen_scheduler(run))
         run.val = dict(sorted(read_evaluations(folder, "val/top1").items()))
-        if not all(map(_is_percent, run.val.values())):
+        if not all(is_number(value) and 0 <= value <= 100 for value in run.val.values()):
             raise ValueError("metrics.jsonl has a val/top1 that is no percentage.")
         run.rates = read_scalars(folder, "lr/group0".__eq__).get("lr/group0", {})
         run.status = clean(summary.get("status", "unfinished"))
@@ -118,23 +117,22 @@ def clean_settings(config: DictConfig) -> dict[str, Any]:
 
 def _chosen_scheduler(run: Run) -> str:
     """Return the scheduler of the command line or the name of its class, for want of a summary."""
-    words = [word.partition("=") for word in run.command]
-    chosen = [value for key, _, value in words if key.lstrip("+") == "scheduler"]
+    words = (word.lstrip("+").partition("=") for word in run.command)
     target = str(run.settings.get("scheduler._target_", "?"))
+    chosen = [value for key, _, value in words if key == "scheduler"]
     return chosen[-1] if chosen else target.rsplit(".", 1)[-1]
 
 
 def _find_problem(run: Run) -> str:
     """Return why a run enters no statistics; empty where it does."""
-    if run.status != "completed":
-        made = max([*run.rates, -1]) + 1
-        reason = f"{run.status} after {made} steps"
-        if run.status == "unfinished":
-            reason = f"no summary.json: it still runs, or was killed; {made} steps are recorded"
-        return last_error(run.folder) or reason
-    if "test_top1" not in run.summary:
-        return "it is completed, but summary.json has no test_top1 between 0 and 100"
-    return ""
+    if run.status == "completed":
+        lacks = "it is completed, but summary.json has no test_top1 between 0 and 100"
+        return "" if "test_top1" in run.summary else lacks
+    made = max([*run.rates, -1]) + 1
+    reason = f"{run.status} after {made} steps"
+    if run.status == "unfinished":
+        reason = f"no summary.json: it still runs, or was killed; {made} steps are recorded"
+    return last_error(run.folder) or reason
 
 
 def last_error(folder: Path) -> str:
@@ -150,16 +148,11 @@ def last_error(folder: Path) -> str:
     return clean(re.sub(r"^\[[^\]]*\]\[[^\]]*\]\[[A-Z]+\] - ", "", line).strip())
 
 
-def _is_percent(value: object) -> bool:
-    return is_number(value) and 0 <= value <= 100
-
-
 def _valid_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the report uses of a summary.json, where it is of the right kind."""
-    found = {name: summary[name] for name in PERCENTS if _is_percent(summary.get(name))}
-    for name in NUMBERS:
-        if is_number(summary.get(name)) and 0 <= summary[name] < 1e12:
-            found[name] = summary[name]
+    high = dict.fromkeys(PERCENTS, 100) | dict.fromkeys(NUMBERS, 1e12)
+    found = {name: value for name, value in summary.items() if name in high}
+    found = {k: v for k, v in found.items() if is_number(v) and 0 <= v <= high[k]}
     for name in ("model", "dataset", "hardware"):
         if isinstance(summary.get(name), str):
             found[name] = clean(summary[name])

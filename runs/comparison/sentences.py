@@ -1,6 +1,6 @@
 """The report's sentences, which claim no more than the tests behind them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,11 +25,9 @@ def conclude(comparison: Comparison) -> list[str]:
         return [f"One run each: {CHANCE}. The highest test top-1 is that of {best}."]
     ordered = sorted(comparison.differences.items(), key=lambda item: -item[1].mean)
     alike = {label: d for label, d in ordered if not np.isnan(d.p) and not d.shown}
-    if len(alike) <= MOST_ALIKE:
-        alike = {}
-    sentences = [
-        compare_in_words(label, reference, found) for label, found in ordered if label not in alike
-    ]
+    alike = alike if len(alike) > MOST_ALIKE else {}
+    single = [(label, d) for label, d in ordered if label not in alike]
+    sentences = [compare_in_words(label, reference, found) for label, found in single]
     if alike:
         (first, most), *_, (last, least) = alike.items()
         sentences.append(
@@ -102,10 +100,8 @@ def notes(comparison: Comparison) -> list[str]:
 def mixed(condition: Condition) -> str:
     """Return a warning where a table compares more than schedules; else nothing."""
     keys = differing_keys([schedule.settings for schedule in condition.schedules])
-    other = [key for key in keys if key.startswith(CONDITIONS)]
-    if not other:
-        return ""
-    return f"These runs differ in {', '.join(other)}: not only schedules are compared."
+    other = ", ".join(key for key in keys if key.startswith(CONDITIONS))
+    return other and f"These runs differ in {other}: not only schedules are compared."
 
 
 def check_rates(runs: Sequence[Run]) -> tuple[str, list[str]]:
@@ -127,22 +123,21 @@ def check_rates(runs: Sequence[Run]) -> tuple[str, list[str]]:
 
 def origin(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return the data, the software and the machine of the runs, as their folders have them."""
-    settings = [run.settings for run in runs if run.settings]
-
-    def join(values: Iterable[object]) -> str:
-        return "; ".join(dict.fromkeys(str(value) for value in values if value)) or "not recorded"
-
     versions = (run.summary.get("versions", {}).items() for run in runs)
+    found = {
+        "data set": [run.summary.get("dataset") for run in runs],
+        "model": [run.summary.get("model") for run in runs],
+        "optimizer": [run.settings.get("optimizer._target_") for run in runs],
+        "epochs": [run.settings.get("epochs") for run in runs],
+        "batch size": [run.settings.get("batch_size") for run in runs],
+        "versions": [", ".join(f"{name} {version}" for name, version in v) for v in versions],
+        "device": [run.settings.get("device") for run in runs],
+        "hardware": [run.summary.get("hardware") for run in runs],
+        "seconds in all": [f"{sum(run.summary.get('seconds', 0) for run in runs):,.0f}"],
+    }
     return [
-        ("data set", join(run.summary.get("dataset") for run in runs)),
-        ("model", join(run.summary.get("model") for run in runs)),
-        ("optimizer", join(s.get("optimizer._target_") for s in settings)),
-        ("epochs", join(s.get("epochs") for s in settings)),
-        ("batch size", join(s.get("batch_size") for s in settings)),
-        ("versions", join(", ".join(f"{name} {v}" for name, v in pairs) for pairs in versions)),
-        ("device", join(s.get("device") for s in settings)),
-        ("hardware", join(run.summary.get("hardware") for run in runs)),
-        ("seconds in all", f"{sum(run.summary.get('seconds', 0) for run in runs):,.0f}"),
+        (name, "; ".join(dict.fromkeys(str(value) for value in values if value)) or "not recorded")
+        for name, values in found.items()
     ]
 
 

@@ -161,12 +161,3 @@ def write_settings(settings: dict[str, Any]) -> str:
         f"{key.removeprefix('scheduler.')}={'null' if value is None else value}"
         for key, value in settings.items()
     )
-
-
-def budgets(conditions: Sequence[Condition]) -> list[list[Condition]]:
-    """Return conditions that differ in the run's length alone, each list from short to long."""
-    families: dict[str, list[Condition]] = defaultdict(list)
-    for condition in conditions:
-        rest = {key: value for key, value in condition.settings.items() if key not in BUDGET}
-        families[_text(rest)].append(condition)
-    return [family for family in families.values() if len(family) > 1]

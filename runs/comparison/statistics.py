@@ -74,23 +74,14 @@ def compare(results: Mapping[str, Mapping[int, float]], reference: str) -> dict[
         if name != reference:
             seeds = sorted(accuracies.keys() & base.keys())
             values = np.array([accuracies[seed] - base[seed] for seed in seeds])
-            found[name] = _difference(seeds, values)
+            found[name] = difference = Difference(seeds, values, mean_interval(values)[0])
+            # Accuracies come in steps of one image, so equal differences are no proof of no spread.
+            if len(values) > 1 and np.ptp(values) <= 1e-9:
+                difference.same = abs(difference.mean) <= 1e-9
+            elif len(values) > 1:
+                difference.p_uncorrected = float(stats.ttest_1samp(values, 0.0).pvalue)
+                difference.effect = effect_size(values)
     return found
-
-
-def _difference(seeds: list[int], values: np.ndarray) -> Difference:
-    difference = Difference(seeds, values)
-    if len(values):
-        difference.mean = float(values.mean())
-    if len(values) < 2:
-        return difference
-    # Accuracies come in steps of one image, so equal differences are no proof of no spread.
-    if np.ptp(values) <= 1e-9:
-        difference.same = abs(difference.mean) <= 1e-9
-        return difference
-    difference.p_uncorrected = float(stats.ttest_1samp(values, 0.0).pvalue)
-    difference.effect = effect_size(values)
-    return difference
 
 
 def effect_size(values: np.ndarray) -> float:

@@ -1,9 +1,12 @@
 """The report's tables, as rows of texts, and results.csv."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from runs.comparison.runs import AVERAGED, Run
 from runs.comparison.settings import Condition, Schedule, write_settings
@@ -46,8 +49,7 @@ def compare_condition(
         for schedule in condition.schedules
         if schedule.runs
     }
-    means = {label: mean_interval(list(values.values()))[0] for label, values in unsorted.items()}
-    results = {label: unsorted[label] for label in sorted(means, key=lambda x: (-means[x], x))}
+    results = dict(sorted(unsorted.items(), key=lambda x: (-np.mean([*x[1].values()]), x[0])))
     name = choose_reference(condition, reference)
     differences = compare(results, name) if name in results else {}
     chosen = list(accuracies) or choose_accuracies(condition.schedules)
@@ -77,8 +79,7 @@ def choose_reference(condition: Condition, wanted: str | None) -> str:
 
 def choose_accuracies(schedules: Sequence[Schedule]) -> list[float]:
     """Return 1/2, 3/4 and 9/10 of the best mean validation top-1, rounded down."""
-    runs = [list(schedule.runs.values()) for schedule in schedules]
-    lasts = [[run.val[max(run.val)] for run in group if run.val] for group in runs]
+    lasts = [[r.val[max(r.val)] for r in s.runs.values() if r.val] for s in schedules]
     top = max((sum(values) / len(values) for values in lasts if values), default=0.0)
     unit = 5.0 if top >= 50 else 1.0 if top >= 5 else 0.1
     rounded = [round(math.floor(share * top / unit) * unit, 1) for share in (0.5, 0.75, 0.9)]
@@ -90,16 +91,16 @@ def results_rows(comparison: Comparison) -> list[dict[str, str]]:
     rows = []
     for schedule in comparison.schedules:
         runs = list(schedule.runs.values())
-        n, excluded = len(runs), len(schedule.excluded)
+        every = f" of {len(runs) + len(schedule.excluded)}" if schedule.excluded else ""
         rows.append(
             {
                 "schedule": schedule.label,
-                "n": f"{n} of {n + excluded}" if excluded else f"{n}",
+                "n": f"{len(runs)}{every}",
                 "test top-1, %": with_interval([run.summary["test_top1"] for run in runs]),
                 "last val": with_interval(figures(runs, "val_top1_last")),
                 "best val": with_interval(figures(runs, "val_top1_best")),
                 "steps": span(figures(runs, "steps")),
-                "time, s": number(mean(figures(runs, "seconds")), 0),
+                "time, s": number(mean_interval(figures(runs, "seconds"))[0], 0),
                 "differs in": write_settings(schedule.differs),
             }
         )
@@ -111,10 +112,8 @@ def speed_rows(comparison: Comparison) -> list[dict[str, str]]:
     """Return how fast the schedules learn: area under the curve, steps to some accuracies."""
     rows = []
     for schedule in comparison.schedules:
-        curves = [run.val for run in schedule.runs.values() if run.val]
-        if curves:
-            row = {"schedule": schedule.label}
-            row["area, %"] = with_interval([area(curve) for curve in curves])
+        if curves := [run.val for run in schedule.runs.values() if run.val]:
+            row = {"schedule": schedule.label, "area, %": with_interval([*map(area, curves)])}
             for accuracy in comparison.accuracies:
                 reached = [steps_to(curve, accuracy) for curve in curves]
                 row[f"steps to {accuracy:g} %"] = mean_steps(reached)
@@ -126,13 +125,13 @@ def mean_steps(reached: Sequence[int | None]) -> str:
     """Return the mean number of steps if all runs got there; otherwise how many did."""
     steps = [step for step in reached if step is not None]
     if len(steps) == len(reached):
-        return number(mean(steps), 0)
+        return number(float(np.mean(steps)), 0)
     return f"{len(steps)} of {len(reached)} runs" if steps else "–"
 
 
 def difference_rows(comparison: Comparison) -> list[dict[str, str]]:
     """Return the paired comparisons, from the best to the worst."""
-    found = comparison.differences.items()
+    ordered = sorted(comparison.differences.items(), key=lambda item: (-item[1].n, -item[1].mean))
     return [
         {
             "schedule": label,
@@ -143,7 +142,7 @@ def difference_rows(comparison: Comparison) -> list[dict[str, str]]:
             "n": str(d.n),
             "better seeds": f"{int((d.values > 0).sum())} of {d.n}" if d.n else "–",
         }
-        for label, d in sorted(found, key=lambda item: (-item[1].n, -item[1].mean))
+        for label, d in ordered
     ]
 
 
@@ -200,9 +199,7 @@ def run_rows(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> list[dic
 
 def no_formula(value: object) -> object:
     """Return a text that a spreadsheet does not take for a formula."""
-    return (
-        f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
-    )
+    return re.sub(r"^(?=[=+@-])", "'", value) if isinstance(value, str) else value
 
 
 def figures(runs: Sequence[Run], name: str) -> list[float]:
@@ -210,16 +207,9 @@ def figures(runs: Sequence[Run], name: str) -> list[float]:
     return [run.summary[name] for run in runs if name in run.summary]
 
 
-def mean(values: Sequence[float]) -> float | None:
-    """Return the mean; None of nothing."""
-    return sum(values) / len(values) if values else None
-
-
-def number(value: float | None, digits: int) -> str:
+def number(value: float, digits: int) -> str:
     """Return a figure as the tables show it; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:,.{digits}f}".replace("-", "−")
+    return f"{value:,.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 def signed(value: float, sign: str = "+") -> str:
@@ -234,9 +224,7 @@ def signed(value: float, sign: str = "+") -> str:
 
 def interval(low: float, high: float) -> str:
     """Return an interval by its two ends."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return "–"
-    return f"{signed(low, '')} to {signed(high, '')}"
+    return f"{signed(low, '')} to {signed(high, '')}" if math.isfinite(low) else "–"
 
 
 def with_interval(values: Sequence[float]) -> str:
@@ -248,14 +236,12 @@ def with_interval(values: Sequence[float]) -> str:
 
 def span(values: Sequence[float]) -> str:
     """Return one number, or the lowest and the highest."""
-    ends = sorted({number(min(values), 0), number(max(values), 0)}, key=len) if values else ["–"]
-    return " to ".join(ends)
+    ends = [min(values), max(values)] if values else [math.nan]
+    return " to ".join(dict.fromkeys(number(value, 0) for value in ends))
 
 
 def p_value(p: float) -> str:
     """Return a p-value; one that is not the level itself is not shown as the level."""
-    if not math.isfinite(p):
-        return "–"
     if p < 0.001:
         return "< 0.001"
-    return f"{p:.3f}" if round(p, 3) != 0.05 else f"{p:.2g}" if p == 0.05 else f"{p:.5f}"
+    return number(p, 5 if round(p, 3) == 0.05 != p else 3)

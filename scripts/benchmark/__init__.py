@@ -1,1 +1,1 @@
-"""The sections of `python -m scripts.benchmark`, a module each: `measure` returns figures."""
+"""The parts of `python -m scripts.benchmark`."""

@@ -1,18 +1,21 @@
 """The loader against flowvision's transforms in OneFlow's DataLoader, both in one process."""
 
+import time
+from argparse import Namespace
+from collections.abc import Iterator
 from operator import truediv
 from typing import Any
 
 import numpy as np
 
-from scripts.benchmark.measure import Figure, Options, figure, seconds  # prepares OneFlow
+from scripts.benchmark.measure import Figure, seconds  # prepares OneFlow
 
 BATCH = 128
 PIXEL_MEAN, PIXEL_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 
-def measure(options: Options) -> list[Figure]:
-    """Return images per second of both, with random crop and flip, and their ratio."""
+def measure(options: Namespace) -> Iterator[Figure]:
+    """Yield images per second of both, with random crop and flip, and their ratio."""
     from data import BatchLoader, Split
 
     random = np.random.default_rng(0)
@@ -22,19 +25,15 @@ def measure(options: Options) -> list[Figure]:
     loader = BatchLoader(split, BATCH, PIXEL_MEAN, PIXEL_STD, augment=augment, seed=0, shuffle=True)
     reference = build_reference(images[:1000], split.labels[:1000])
 
-    def read(batches: Any, count: int) -> float:
-        return count / seconds(lambda: [None for _ in batches])
+    def speed(batches: Any, count: int) -> float:
+        return count / seconds(lambda: [None for _ in batches], time.perf_counter)[0]
 
-    pairs = [
-        (read(loader.epoch(), len(images)), read(reference, 1000))
-        for _ in range(1 + options.turns(7))
-    ][1:]  # without the turn to warm up
-    ours, theirs = zip(*pairs, strict=True)
-    return [
-        figure("loader", "loader, crop and flip", "images/s", ours),
-        figure("loader", "flowvision + DataLoader", "images/s", theirs),
-        figure("loader", "loader / flowvision", "ratio", list(map(truediv, ours, theirs))),
-    ]
+    turns = range(2 if options.quick else 8)  # the first to warm up
+    pairs = [(speed(loader.epoch(), len(images)), speed(reference, 1000)) for _ in turns]
+    ours, theirs = map(list, zip(*pairs[1:], strict=True))
+    yield "loader, crop and flip", "images/s", ours
+    yield "flowvision + DataLoader", "images/s", theirs
+    yield "loader / flowvision", "ratio", list(map(truediv, ours, theirs))
 
 
 def build_reference(images: np.ndarray, labels: np.ndarray) -> Any:
@@ -43,14 +42,9 @@ def build_reference(images: np.ndarray, labels: np.ndarray) -> Any:
     from oneflow.utils.data import DataLoader, Dataset
     from PIL import Image
 
-    transform = transforms.Compose(
-        [
-            transforms.RandomCrop(32, padding=4),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(PIXEL_MEAN, PIXEL_STD),
-        ]
-    )
+    steps = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
+    steps += [transforms.ToTensor(), transforms.Normalize(PIXEL_MEAN, PIXEL_STD)]
+    transform = transforms.Compose(steps)
 
     class Images(Dataset):
         def __len__(self) -> int:

@@ -1,12 +1,10 @@
-"""Paired timing: alternate two functions, report median and range."""
+"""Paired timing: alternate two functions, report the ratios of their times."""
 
 import json
 import os
-import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,70 +16,12 @@ from engine.process import runtime  # noqa: E402  (before anything that imports 
 
 ROOT = Path(__file__).resolve().parents[2]
 Clock = Callable[[], float]
+Values = list[float]
+Figure = tuple[str, str, Values]  # name, unit, a value for each turn
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of the command line.
-
-    Attributes:
-        cifar100: a folder with CIFAR-100; None: use built-in images instead.
-        torch_python: a Python that can import torch, for the section `peers`.
-        quick: measure one turn only.
-    """
-
-    cifar100: Path | None = None
-    torch_python: Path | None = None
-    quick: bool = False
-
-    def turns(self, count: int) -> int:
-        """Return `count`, or 1 if `quick`."""
-        return 1 if self.quick else count
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measured figure: the median of `n` turns, with the lowest and the highest."""
-
-    section: str
-    name: str
-    unit: str
-    median: float
-    low: float
-    high: float
-    n: int
-
-
-def figure(section: str, name: str, unit: str, values: Sequence[float]) -> Figure:
-    """Return the figure of measured values.
-
-    >>> figure("blas", "a / b", "ratio", [3.0, 1.0, 2.0, 10.0])
-    Figure(section='blas', name='a / b', unit='ratio', median=2.5, low=1.0, high=10.0, n=4)
-    """
-    median, low, high = statistics.median(values), min(values), max(values)
-    return Figure(section, name, unit, median, low, high, len(values))
-
-
-def format_row(found: Figure) -> str:
-    """Return a figure's row of the table.
-
-    >>> format_row(Figure("blas", "default / AVX2", "ratio", 2.36, 1.884, 3.09, 5))
-    '| default / AVX2 | 2.36 | 1.884 - 3.09 | 5 |'
-    >>> format_row(Figure("startup", "first step", "s", 2.523456, 2, 3, 7))
-    '| first step | 2.523 s | 2 - 3 | 7 |'
-    """
-    median, low, high = (f"{value:.4g}" for value in (found.median, found.low, found.high))
-    unit = "" if found.unit == "ratio" else f" {found.unit}"
-    return f"| {found.name} | {median}{unit} | {low} - {high} | {found.n} |"
-
-
-def seconds(action: Callable[[], Any], clock: Clock = time.perf_counter) -> float:
-    """Return the time of an action, with OneFlow's queue empty before and after."""
-    return times_of(action, (clock,))[0]
-
-
-def times_of(action: Callable[[], Any], clocks: Sequence[Clock]) -> list[float]:
-    """Return the time of an action on each clock, as `seconds`."""
+def seconds(action: Callable[[], Any], *clocks: Clock) -> Values:
+    """Return the time of an action on each clock, with OneFlow's queue empty before and after."""
     synchronize = runtime.flow._oneflow_internal.eager.Sync
     synchronize()
     starts = [clock() for clock in clocks]
@@ -94,23 +34,33 @@ def in_turns(
     first: Callable[[], Any],
     second: Callable[[], Any],
     turns: int,
-    clocks: Sequence[Clock] = (time.perf_counter, time.process_time),
-) -> list[list[float]]:
-    """Return the ratios first / second of `turns` turns, after one turn to warm up.
+    *clocks: Clock,
+) -> list[Values]:
+    """Return for each clock the ratios first / second of `turns` turns, after one to warm up.
 
     The second action begins in every other turn, so that a drift of the machine's speed favors
-    neither.
-
-    Returns:
-        For each clock a list of ratios. The default clocks are wall time and this process's
-        processor time, which does not count other processes.
+    neither. The default clocks are wall time and this process's processor time, which does not
+    count other processes.
     """
+    clocks = clocks or (time.perf_counter, time.process_time)
     times = np.empty((1 + turns, 2, len(clocks)))
     for turn in range(1 + turns):
         for which in (1, 0) if turn % 2 else (0, 1):
-            times[turn, which] = times_of((first, second)[which], clocks)
-    ratios: list[list[float]] = (times[1:, 0] / times[1:, 1]).T.tolist()
+            times[turn, which] = seconds((first, second)[which], *clocks)
+    ratios: list[Values] = (times[1:, 0] / times[1:, 1]).T.tolist()
     return ratios
+
+
+def format_row(name: str, unit: str, median: float, low: float, high: float, n: int) -> str:
+    """Return a figure's row of the table.
+
+    >>> format_row("eager / compiled", "ratio", 2.36, 1.884, 3.09, 5)
+    '| eager / compiled | 2.36 | 1.884 - 3.09 | 5 |'
+    >>> format_row("first step", "s", 2.523456, 2, 3, 7)
+    '| first step | 2.523 s | 2 - 3 | 7 |'
+    """
+    unit = "" if unit == "ratio" else f" {unit}"
+    return f"| {name} | {median:.4g}{unit} | {low:.4g} - {high:.4g} | {n} |"
 
 
 def run_child(command: list[str], **environment: str) -> dict[str, Any]:

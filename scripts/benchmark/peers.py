@@ -6,83 +6,56 @@ anything is timed.
 
 import os
 import tempfile
-from collections.abc import Callable
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.process import runtime  # before anything that imports OneFlow
-from scripts.benchmark.measure import Figure, Options, figure, run_child, seconds
+from scripts.benchmark.measure import Figure, run_child, seconds
+from scripts.benchmark.trainer import bare_step, build_parts, repeat
 
-CHILD = Path(__file__).with_name("peers_torch.py")
+CHILD = "scripts.benchmark.peers_torch"
 CHECKED = 3  # steps after which the losses are compared
 LOSS_TOLERANCE = 1e-3  # relative; single precision, other kernels
 
 
-def measure(options: Options) -> list[Figure]:
-    """Return seconds per step in both, in PyTorch with one thread and with all, and the ratios."""
+def measure(options: Namespace) -> Iterator[Figure]:
+    """Yield ms per step in both, in PyTorch with one thread and with all, and the ratios."""
     from models.convnet import convnet_tiny
     from models.resnet import resnet20
 
-    figures = []
     for build, batch, steps in ((convnet_tiny, 128, 20), (resnet20, 32, 5)):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "start.npz"
-            step = build_step(build, batch, path)
-            command = [str(options.torch_python), str(CHILD), build.__name__, str(path)]
+            parts = model, _, images, labels = build_parts(build, batch)
+            start = {"images": images, "labels": labels} | model.state_dict()
+            np.savez(path, **{key: tensor.numpy() for key, tensor in start.items()})
+            step = bare_step(*parts)
+            model_name = f"{build.__module__}.{build.__name__}"
+            command = [options.torch_python, "-m", CHILD, model_name, str(path)]
             check_losses(step, run_torch(command, CHECKED, 1)["losses"], build.__name__)
-            turns = options.turns(5)
-            figures += compare(f"{build.__name__}, batch {batch}", step, command, steps, turns)
-    return figures
+            turns = 1 if options.quick else 5
+            yield from compare(f"{build.__name__}, batch {batch}", step, command, steps, turns)
 
 
 def compare(
     model: str, step: Callable[[], Any], command: list[str], steps: int, turns: int
-) -> list[Figure]:
-    """Return the figures of one model."""
+) -> Iterator[Figure]:
+    """Yield the figures of one model."""
     threads = (1, len(os.sched_getaffinity(0)))
-
-    def make_steps() -> None:
-        for _ in range(steps):
-            step()
-
     rows = []
     for _ in range(turns):
-        here = seconds(make_steps) / steps
+        here = seconds(repeat(step, steps), time.perf_counter)[0] / steps
         there = [run_torch(command, steps, count)["seconds"] for count in threads]
         rows.append([1000 * value for value in (here, *there)])
-    figures = [figure("peers", f"bare step in OneFlow ({model})", "ms", [row[0] for row in rows])]
+    yield f"bare step in OneFlow ({model})", "ms", [row[0] for row in rows]
     for place, count in enumerate(threads, 1):
         name = f"PyTorch, {count} thread{'s'[: count > 1]} ({model})"
-        figures += [
-            figure("peers", f"bare step in {name}", "ms", [row[place] for row in rows]),
-            figure("peers", f"OneFlow / {name}", "ratio", [row[0] / row[place] for row in rows]),
-        ]
-    return figures
-
-
-def build_step(build: Callable[..., Any], batch: int, path: Path) -> Callable[[], Any]:
-    """Return a bare training step that returns its loss; write the batch and the first weights."""
-    flow, random = runtime.flow, np.random.default_rng(0)
-    images = random.standard_normal((batch, 3, 32, 32), dtype="float32")
-    labels = random.integers(0, 100, batch)
-    flow.manual_seed(0)
-    model = build(num_classes=100)
-    weights = {key: value.numpy() for key, value in model.state_dict().items()}
-    np.savez(path, images=images, labels=labels, **weights)
-    optimizer = flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    criterion = flow.nn.CrossEntropyLoss()
-    images, labels = flow.tensor(images), flow.tensor(labels)
-
-    def step() -> Any:
-        loss = criterion(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss.detach()
-
-    return step
+        yield f"bare step in {name}", "ms", [row[place] for row in rows]
+        yield f"OneFlow / {name}", "ratio", [row[0] / row[place] for row in rows]
 
 
 def run_torch(command: list[str], steps: int, threads: int) -> dict[str, Any]:

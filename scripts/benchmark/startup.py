@@ -4,18 +4,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
 
-from scripts.benchmark.measure import ENVIRONMENT, ROOT, Figure, Options, figure
+from scripts.benchmark.measure import ENVIRONMENT, ROOT, Figure
 
 
-def measure(options: Options) -> list[Figure]:
-    """Return the seconds to the first step; a first start brings the files into memory."""
-    words = ("dataset=synthetic", "dataset.train_size=5000")
-    data = "5,000 built-in images"
+def measure(options: Namespace) -> Iterator[Figure]:
+    """Yield the seconds to the first step; a first start brings the files into memory."""
+    words, data = ("dataset=synthetic", "dataset.train_size=5000"), "5,000 built-in images"
     if options.cifar100:
-        words, data = (f"dataset.root={options.cifar100}",), "CIFAR-100"
-    times = [time_to_first_step(*words) for _ in range(1 + options.turns(7))][1:]
-    return [figure("startup", f"start to the end of the first step, {data}", "s", times)]
+        words, data = (f"dataset.root={Path(options.cifar100).resolve()}",), "CIFAR-100"
+    times = [time_to_first_step(*words) for _ in range(2 if options.quick else 8)]
+    yield f"start to the end of the first step, {data}", "s", times[1:]
 
 
 def time_to_first_step(*words: str) -> float:

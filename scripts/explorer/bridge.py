@@ -6,10 +6,10 @@ project and the functions beside these; `${...}` is refused, and so is every key
 that has no part in the curve. SECURITY.md lists it.
 """
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import yaml
@@ -20,34 +20,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from runs.config import check_structure
 from scripts.explorer.node import check_node, same, to_hydra
-from scripts.explorer.setups import (
-    RUN_FIELDS,
-    TRAIN_SIZE,
-    Setup,
-    check_setup,
-    names,
-    shipped,
-    trace,
-    trace_array,
-)
-
-__all__ = [
-    "RUN_FIELDS",
-    "Setup",
-    "check_setup",
-    "names",
-    "shipped",
-    "trace",
-    "trace_array",
-]  # and what follows
+from scripts.explorer.setups import RUN_FIELDS, TRAIN_SIZE, Setup, check_setup, shipped
 
 MAX_TEXT = 4_000  # characters of a pasted command line or YAML; a shipped scheduler has 200 to 900
+MAX_DEPTH = 12  # of the brackets in a word of a command line
 MAX_SETUPS = 8  # in one address
 MAX_ADDRESS = 6_000  # characters of all its values; browsers and servers take at least 8,000
 
 
 def write_command(setup: Setup) -> str:
-    """The line that trains exactly this, quoted for a shell; only what differs from the defaults.
+    """Return the command that trains exactly this, quoted for a shell, without defaults.
 
     Raises:
         ValueError: no run could be started from the setup.
@@ -56,7 +38,7 @@ def write_command(setup: Setup) -> str:
 
 
 def write_overrides(setup: Setup) -> str:
-    """The words of `write_command` after `python train.py`."""
+    """Return the words of `write_command` after `python train.py`."""
     check_setup(setup)
     words = [f"scheduler={setup.name}", *_changes("scheduler", shipped(setup.name), setup.node)]
     defaults = Setup(setup.name, {})
@@ -68,7 +50,7 @@ def write_overrides(setup: Setup) -> str:
 
 
 def _changes(key: str, old: Any, new: Any) -> list[str]:
-    """The overrides that make `new` of what stands at `key`, in the order in which they work."""
+    """Return the overrides that make `new` of what stands at `key`, in the order that works."""
     if same(old, new):
         return []
     if isinstance(old, dict) and isinstance(new, dict):
@@ -97,7 +79,7 @@ def _removal(key: str, name: str, old: Mapping[str, Any]) -> list[str]:
 
 
 def read_command(text: str) -> Setup:
-    """What a pasted command line draws.
+    """Return the setup that a pasted command line describes.
 
     With or without `python train.py` (or `python -m scripts.preview`, or `make train ARGS='...'`)
     before it. A key that has no part in the curve is refused: the line that is written back would
@@ -136,7 +118,7 @@ def _split_command(text: str) -> list[str]:
 
 
 def _parse_overrides(words: Sequence[str]) -> list[Override]:
-    """Hydra's own reading of the words, of which only those that decide a curve are let in."""
+    """Return the words as Hydra reads them; refuse those that do not decide a curve."""
     for word in words:
         key = word.lstrip("+~").partition("=")[0]
         if key not in ("scheduler", *RUN_FIELDS) and not key.startswith("scheduler."):
@@ -156,12 +138,9 @@ def _parse_overrides(words: Sequence[str]) -> list[Override]:
 
 
 def _check_text(text: str) -> None:
-    depth = deepest = 0
-    for letter in text:
-        depth += (letter in "[{(") - (letter in ")}]")
-        deepest = max(deepest, depth)
-    if deepest > 12:
-        raise ValueError(f"{text!r:.80} is nested more than 12 deep.")
+    depths = accumulate((c in "[{(") - (c in ")}]") for c in f" {text}")
+    if max(depths) > MAX_DEPTH:
+        raise ValueError(f"{text!r:.80} is nested more than {MAX_DEPTH} deep.")
     if "${" in text:
         raise ValueError(f"{text!r:.80}: interpolations (${{...}}) are not accepted.")
 
@@ -177,10 +156,10 @@ def _one_line(error: Exception) -> str:
 
 
 def _apply(overrides: list[Override], setup: Setup) -> Setup:
-    """The setup after the overrides, applied by the very function with which Hydra composes.
+    """Return the setup after the overrides, applied by the function with which Hydra composes.
 
     It is a private one (of the Hydra that is locked); composing in full would read files that the
-    overrides choose, and set state of the whole process under other visitors' feet.
+    overrides choose, and change state that all visitors share.
     """
     config = OmegaConf.create({"scheduler": setup.node})
     for key, field in RUN_FIELDS.items():
@@ -200,7 +179,7 @@ def _apply(overrides: list[Override], setup: Setup) -> Setup:
 
 
 def write_yaml(setup: Setup) -> str:
-    """A YAML file that can be saved in conf/scheduler.
+    """Return the text of a YAML file that can be saved in conf/scheduler.
 
     Raises:
         ValueError: no run could be started from the setup.
@@ -214,7 +193,7 @@ def write_yaml(setup: Setup) -> str:
 
 
 def read_yaml(text: str) -> dict[str, Any]:
-    """The scheduler node in a pasted YAML.
+    """Return the scheduler node in a pasted YAML.
 
     Raises:
         ValueError: one sentence that names what is wrong and what is accepted.
@@ -234,42 +213,22 @@ def read_yaml(text: str) -> dict[str, Any]:
     return check_node(node)
 
 
-def write_state(setups: Sequence[Setup], view: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters of an address: `s0`, `s1`, ... are command lines, the rest is the view.
-
-    Args:
-        setups: the curves.
-        view: texts, numbers and switches by name.
+def write_state(setups: Sequence[Setup], view: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters of an address: `s0`, `s1`, ... are command lines, the rest is the view.
 
     Raises:
         ValueError: more curves or text than an address should hold.
     """
     if len(setups) > MAX_SETUPS:
         raise ValueError(f"{len(setups)} schedules: a link holds at most {MAX_SETUPS}.")
-    state = {f"s{index}": write_overrides(setup) for index, setup in enumerate(setups)}
-    state |= {name: _write_value(value) for name, value in view.items()}
+    state = {f"s{index}": write_overrides(setup) for index, setup in enumerate(setups)} | dict(view)
     if sum(map(len, state.values())) > MAX_ADDRESS:
         raise ValueError(f"A link holds at most {MAX_ADDRESS} characters: share the YAML instead.")
     return state
 
 
-def _write_value(value: Any) -> str:
-    """Text as it is, unless it would be read as something else; numbers and switches as JSON."""
-    if isinstance(value, str) and _read_value(value) == value:
-        return value
-    return json.dumps(value)
-
-
-def _read_value(text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return text if isinstance(value, dict | list) else value
-
-
-def read_state(params: Mapping[str, str]) -> tuple[list[Setup], dict[str, Any]]:
-    """The curves and the view that an address holds.
+def read_state(params: Mapping[str, str]) -> tuple[list[Setup], dict[str, str]]:
+    """Return the curves and the view that an address holds.
 
     Raises:
         ValueError: one sentence that names the parameter.
@@ -278,12 +237,11 @@ def read_state(params: Mapping[str, str]) -> tuple[list[Setup], dict[str, Any]]:
         raise ValueError("The address has too many parameters, or one of them twice.")
     if sum(len(name) + len(text) for name, text in params.items()) > 2 * MAX_ADDRESS:
         raise ValueError(f"The address is longer than {2 * MAX_ADDRESS} characters.")
-    setups = []
+    setups, view = [], dict(params)
     for index in range(MAX_SETUPS):
-        if (text := params.get(f"s{index}")) is not None:
+        if (text := view.pop(f"s{index}", None)) is not None:
             try:
                 setups.append(read_command(text))
             except ValueError as error:
                 raise ValueError(f"In the address, s{index}: {error}") from error
-    curves = {f"s{index}" for index in range(MAX_SETUPS)}
-    return setups, {name: _read_value(text) for name, text in params.items() if name not in curves}
+    return setups, view

@@ -1,8 +1,7 @@
 """Which control each argument of a scheduler node gets, and what it shows: without a page.
 
 The constructor's signature and the value in the YAML decide the control. A value stays as it would
-be written in a YAML (`30%`), also while it is wrong: what is wrong with it is said by what builds
-the schedule.
+be written in a YAML (`30%`), also while it is wrong: building the schedule finds what is wrong.
 """
 
 import inspect
@@ -22,7 +21,7 @@ Node = dict[str, Any]
 LENGTH_UNITS = ("%", "ep", "steps")
 RATE_UNITS = ("per_step", "/ep", "/run")
 
-# OneFlow annotates these as text, and says in its documentation what it accepts.
+# OneFlow annotates these as text; its documentation lists what it accepts.
 _CHOICES = {
     "mode": ("min", "max"),
     "threshold_mode": ("rel", "abs"),
@@ -79,7 +78,6 @@ class Field:
         value: as written; the constructor's default where the node leaves it out.
         choices: of a choice.
         units: of a length or a number that has any.
-        given: whether the node has it.
     """
 
     path: Path
@@ -87,7 +85,6 @@ class Field:
     value: Any
     choices: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
-    given: bool = True
 
     @property
     def name(self) -> str:
@@ -96,7 +93,7 @@ class Field:
 
 
 def key_of(path: Path) -> str:
-    """The dotted path as the error sentences write it.
+    """Return the dotted path as the error sentences write it.
 
     >>> key_of(("schedulers", 0, "gamma"))
     'scheduler.schedulers[0].gamma'
@@ -105,7 +102,7 @@ def key_of(path: Path) -> str:
 
 
 def fields_of(node: Node, path: Path = ()) -> list[Field]:
-    """The arguments of a node, in the constructor's order."""
+    """Return the arguments of a node, in the constructor's order."""
     target = pkgutil.resolve_name(node["_target_"])
     signature = read_signature(target, key_of(path))
     defaults = inspect.signature(target).parameters
@@ -118,19 +115,17 @@ def fields_of(node: Node, path: Path = ()) -> list[Field]:
 
 
 def _field(node: Node, parameter: Parameter, default: Any, path: Path) -> Field:
-    name, given = parameter.name, parameter.name in node
+    name, accepts = parameter.name, parameter.accepts
     value = node.get(name, None if default is inspect.Parameter.empty else default)
-    literals = [
-        c for hint in parameter.accepts if get_origin(hint) is Literal for c in get_args(hint)
-    ]
+    literals = [c for hint in accepts if get_origin(hint) is Literal for c in get_args(hint)]
     choices = tuple(literals) or _CHOICES.get(name, ())
-    kind = _kind(name, parameter.accepts, value, bool(choices))
+    kind = _kind(name, accepts, value, bool(choices))
     units: tuple[str, ...] = ()
     if kind == "length":
-        units = LENGTH_UNITS + (("null",) if type(None) in parameter.accepts else ())
-    elif (class_name(node), name) in _PER_STEP:
+        units = LENGTH_UNITS + (("null",) if type(None) in accepts else ())
+    elif (last_word(node["_target_"]), name) in _PER_STEP:
         units = RATE_UNITS
-    return Field(path, kind, value, choices, units, given)
+    return Field(path, kind, value, choices, units)
 
 
 def _kind(name: str, accepts: Sequence[Any], value: Any, has_choices: bool) -> str:
@@ -149,16 +144,16 @@ def _kind(name: str, accepts: Sequence[Any], value: Any, has_choices: bool) -> s
     return "length" if int in accepts else "text"
 
 
-def class_name(node: Node) -> str:
-    """The last word of `_target_`."""
-    return str(node["_target_"]).rpartition(".")[2]
+def last_word(target: str) -> str:
+    """Return the class or function in a dotted path."""
+    return target.rpartition(".")[2]
 
 
 # --- amounts ------------------------------------------------------------------------------------
 
 
 def take_apart(value: Any, units: Sequence[str]) -> tuple[str, str]:
-    """The number and the unit of a value, as its two controls show them.
+    """Return the number and the unit of a value, as its two controls show them.
 
     >>> take_apart("30%", LENGTH_UNITS), take_apart(500, LENGTH_UNITS), take_apart(0.1, ())
     (('30', '%'), ('500', 'steps'), ('0.1', ''))
@@ -181,7 +176,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def put_together(text: str, unit: str) -> Any:
-    """The value that a number and a unit mean; a unit in the text itself counts more.
+    """Return the value of a number and a unit; a unit in the text itself counts more.
 
     >>> put_together("30", "%"), put_together("500", "steps"), put_together("9ep", "%")
     ('30%', 500, '9ep')
@@ -191,19 +186,19 @@ def put_together(text: str, unit: str) -> Any:
     text = text.strip()
     if (unit == "null" and not text) or text == "null":
         return None
-    number, own = _split(text)
+    number, typed = _split(text)
     for read in (int, float):
         try:
             plain = read(number)
         except ValueError:
             continue
-        unit = own or unit
+        unit = typed or unit
         return f"{number}{unit}" if unit in ("%", "ep", "/ep", "/run") else plain
     return text
 
 
 def change_unit(value: Any, units: Sequence[str], new: str, horizon: Horizon) -> Any:
-    """The same length, or rate, in another unit, rounded to what a person would write."""
+    """Return the same length or factor in another unit, rounded as a person would write it."""
     number, _ = take_apart(value, units)
     if new == "null":
         return None
@@ -217,12 +212,12 @@ def change_unit(value: Any, units: Sequence[str], new: str, horizon: Horizon) ->
         )
         powers = {"/ep": horizon.steps_per_epoch, "/run": horizon.total_steps, "per_step": 1}
         return put_together(f"{max(factor ** powers[new], 1e-12):.6g}", new)
-    except ValueError:  # what it is cannot be said in any unit
+    except ValueError:  # a wrong value has no other unit
         return put_together(number, new)
 
 
 def slider_span(name: str, value: Any, units: Sequence[str], horizon: Horizon) -> list[float]:
-    """The positions of an argument's slider, the present value among them; none where it is none.
+    """Return the positions of an argument's slider, with the value; none where it is no number.
 
     >>> slider_span("power", 2.0, (), Horizon(10, 1))[:3]
     [0.0, 0.05, 0.1]

@@ -1,4 +1,4 @@
-"""Scheduler nodes as plain data: what a stranger's may hold, and how Hydra's command line says it.
+"""Scheduler nodes as plain data: what a stranger's may hold, and how Hydra writes a value.
 
 A node is a mapping with `_target_` and that class's argument names, possibly nested.
 """
@@ -36,7 +36,13 @@ def check_node(node: Any) -> dict[str, Any]:
             raise ValueError(f"scheduler has more than {MAX_VALUES} values.")
         _check_value(key, value)
     for key, target in walk_targets({"scheduler": node}):
-        _check_allowed(key, target)
+        try:
+            check_target(key, target)
+        except ValueError as error:
+            raise ValueError(
+                f"{key}={target!r:.200} is refused: here a schedule is made only of "
+                f"{ALLOWED['scheduler']}."
+            ) from error
     return node
 
 
@@ -70,23 +76,8 @@ def _check_value(key: str, value: Any) -> None:
         raise refusal(key, value, "text, a number, a list or a mapping")
 
 
-def _check_allowed(key: str, target: Any) -> None:
-    try:
-        check_target(key, target)
-    except ValueError as error:
-        raise ValueError(
-            f"{key}={target!r:.200} is refused: here a schedule is made only of "
-            f"{ALLOWED['scheduler']}."
-        ) from error
-
-
-def count_targets(node: Any) -> int:
-    """How many classes and functions a node names, itself among them."""
-    return sum(1 for _ in walk_targets(node))
-
-
 def same(first: Any, second: Any) -> bool:
-    """Whether two values are equal with equal types; the order of keys does not count.
+    """Return whether two values are equal with equal types; the order of keys does not count.
 
     >>> same({"a": 1, "b": [True]}, {"b": [True], "a": 1}), same(1, 1.0), same(1, True)
     (True, False, False)
@@ -95,7 +86,7 @@ def same(first: Any, second: Any) -> bool:
 
 
 def to_hydra(value: Any) -> str:
-    """A value as Hydra's command line says it (a shell's quotes are another matter).
+    """Return a value as Hydra's command line writes it, without a shell's quotes.
 
     >>> print(to_hydra([{"_target_": "a.B", "length": "8%", "text": "1, 2"}, None, True, 1e-05]))
     [{_target_:a.B,length:8%,text:"1, 2"},null,true,1e-05]

@@ -1,4 +1,4 @@
-"""What may be done to a scheduler node on the page: parts added, moved, removed; classes chosen."""
+"""Changes to a scheduler node on the page: parts added, moved, removed; classes chosen."""
 
 import pkgutil
 import re
@@ -9,28 +9,31 @@ from typing import Any
 
 from schedulers import Horizon, is_plateau, to_steps
 from schedulers.arguments import read_signature
-from scripts.explorer import bridge
 from scripts.explorer.fields import Node, Path
+from scripts.explorer.setups import shipped
 from scripts.explorer.texts import read_guide
+
+# The lists that have an entry for each change between two entries of another list.
+_CHANGES = {"schedulers": ("milestones", "interval_rescaling"), "knots": ("join",)}
 
 
 @cache
 def templates() -> dict[str, str]:
-    """Every class that is shipped, and the first schedule of the guide that is of this class."""
+    """Return each shipped class with the first schedule of the guide that has this class."""
     found: dict[str, str] = {}
     for name in read_guide("en"):
-        found.setdefault(bridge.shipped(name)["_target_"], name)
+        found.setdefault(shipped(name)["_target_"], name)
     return found
 
 
 def nestable() -> list[str]:
-    """The classes that may stand inside a composite."""
+    """Return the classes that may stand inside a composite."""
     return [target for target in templates() if not is_plateau({"_target_": target})]
 
 
 def class_defaults(target: str) -> Node:
-    """A node with nothing but what its class has no default for."""
-    node = bridge.shipped(templates()[target])
+    """Return a node with only the arguments for which its class has no default."""
+    node = shipped(templates()[target])
     needed = {
         p.name
         for p in read_signature(pkgutil.resolve_name(target), "").parameters.values()
@@ -40,14 +43,14 @@ def class_defaults(target: str) -> Node:
 
 
 def value_at(node: Any, path: Path) -> Any:
-    """What stands at a path."""
+    """Return what stands at a path."""
     for part in path:
         node = node[part]
     return node
 
 
 def replaced(node: Node, path: Path, value: Any) -> Node:
-    """A copy of the node with another value at a path."""
+    """Return a copy of the node with another value at a path."""
     if not path:
         return deepcopy(value)
     copy = deepcopy(node)
@@ -56,8 +59,8 @@ def replaced(node: Node, path: Path, value: Any) -> Node:
 
 
 def add_part(node: Node, target: str, horizon: Horizon) -> Node:
-    """One more part at the end: of a sequence, from the middle of what the last one has."""
-    part, composite = bridge.shipped(templates()[target]), deepcopy(node)
+    """Return the composite with one more part; in a sequence it takes half of the last one."""
+    part, composite = shipped(templates()[target]), deepcopy(node)
     if "milestones" in composite:
         shares = [_share(m, horizon) for m in composite["milestones"]]
         start = round(((shares or [0.0])[-1] + 100) / 2, 1)
@@ -75,27 +78,38 @@ def _share(length: Any, horizon: Horizon) -> float:
 
 
 def between(length: Any, horizon: Horizon) -> str:
-    """Half-way from a length to the end of the run."""
+    """Return the place half-way from a length to the end of the run."""
     return f"{(_share(length, horizon) + 100) / 2:.4g}%"
 
 
 def shortened(part: Node, share: float) -> Node:
-    """The part with curves of this share of the run where they were to fill it."""
+    """Return the part with `share` percent of the run where it fills the whole run."""
     return {key: f"{share:g}%" if value == "100%" else value for key, value in part.items()}
 
 
-def remove_part(node: Node, index: int) -> Node:
-    """Without a part, and without the change to it."""
-    composite = deepcopy(node)
-    del composite["schedulers"][index]
-    for name in ("milestones", "interval_rescaling"):
-        if isinstance(composite.get(name), list) and composite[name]:
-            del composite[name][max(index - 1, 0)]
-    return composite
+def add_entry(node: Node, name: str, horizon: Horizon) -> Node:
+    """Return the node with one more drop, or a knot before the last, half-way to the end."""
+    entries, joins = node.get(name) or [], node.get("join")
+    if name != "knots":
+        return node | {name: [*entries, between(entries[-1] if entries else "0%", horizon)]}
+    when, factor = entries[-2:][0]
+    knots = [*entries[:-1], [between(when, horizon), factor], entries[-1]]
+    more = {"join": [*joins, joins[-1]]} if isinstance(joins, list) and joins else {}
+    return node | {name: knots} | more
+
+
+def remove_entry(node: Node, name: str, index: int) -> Node:
+    """Return the node without an entry of a list, and without the change to that entry."""
+    copy, changes = deepcopy(node), max(index - 1, 0)
+    del copy[name][index]
+    for other in _CHANGES.get(name, ()):
+        if isinstance(copy.get(other), list):
+            del copy[other][changes : changes + 1]
+    return copy
 
 
 def swap_parts(node: Node, index: int) -> Node:
-    """A part and the next one in each other's places; the changes stay where they are."""
+    """Return the composite with a part and the next one exchanged; the changes stay in place."""
     composite = deepcopy(node)
     parts = composite["schedulers"]
     parts[index : index + 2] = parts[index : index + 2][::-1]
@@ -103,17 +117,17 @@ def swap_parts(node: Node, index: int) -> Node:
 
 
 def wrapped(node: Node, how: str) -> Node:
-    """A composite around a node: `warmup` before it, something `then`, or `times` something."""
-    linear = bridge.shipped("linear")
+    """Return a composite of a node and a `warmup` first, a line after it (`then`), or `times`."""
+    linear = shipped("linear")
     if how == "times":
-        target = bridge.shipped("chained")["_target_"]
+        target = shipped("chained")["_target_"]
         return {"_target_": target, "schedulers": [deepcopy(node), linear]}
     warmup = linear | {"start_factor": 0.1, "end_factor": 1.0, "total_iters": "8%"}
     parts, milestone = [warmup, shortened(node, 92)], "8%"
     if how == "then":
         parts, milestone = [deepcopy(node), shortened(linear, 50)], "50%"
     return {
-        "_target_": bridge.shipped("sequential")["_target_"],
+        "_target_": shipped("sequential")["_target_"],
         "schedulers": parts,
         "milestones": [milestone],
         "interval_rescaling": True,
@@ -121,7 +135,7 @@ def wrapped(node: Node, how: str) -> Node:
 
 
 def place_of(sentence: str, keys: Sequence[str]) -> str | None:
-    """The control that an error sentence is about: the longest key that it begins with.
+    """Return the control that an error sentence is about: the longest key that it begins with.
 
     A sentence about a whole node is about the first of its arguments that it names.
     """
@@ -130,7 +144,7 @@ def place_of(sentence: str, keys: Sequence[str]) -> str | None:
     found = max(begin or longer, key=len, default=None)
     if found is None:
         return "epochs" if "lower epochs" in sentence else None
-    own = [k for k in keys if re.fullmatch(re.escape(found) + r"\.\w+", k)]
+    inside = [k for k in keys if re.fullmatch(re.escape(found) + r"\.\w+", k)]
     words = re.findall(r"\w+", sentence.rpartition("refused:")[2])
-    named = [k for word in words for k in own if k.rpartition(".")[2] == word]
+    named = [k for word in words for k in inside if k.rpartition(".")[2] == word]
     return named[0] if named else found

@@ -1,9 +1,9 @@
-"""The explorer: a page to choose a schedule, move it, and copy the line that trains it.
+"""The explorer: a page to choose a schedule, change it, and copy the command that trains it.
 
     python -m scripts.explorer --port 8501
 
-Every curve on it is `trace_lr`'s, so what is seen is what would be trained. The page is Streamlit's
-and listens on 127.0.0.1 unless told otherwise (docs/explorer.md).
+Every curve on it comes from `trace_lr`, which also decides the rates of a training. The page needs
+Streamlit and listens on 127.0.0.1 by default (docs/explorer.md).
 """
 
 import tempfile
@@ -18,13 +18,11 @@ from streamlit import runtime
 
 import engine  # noqa: F401  (prepares the process for OneFlow)
 from plots.curves import COLORS, Curve, write_csv
-from schedulers.build import is_plateau
-from scripts.explorer import bridge
-from scripts.explorer import session as session
-from scripts.explorer.animation import animation_page
-from scripts.explorer.bridge import Setup
-from scripts.explorer.chart import Drawn, chart_rows, chart_spec, describe, find_traps
+from schedulers import is_plateau
+from scripts.explorer import bridge, session
+from scripts.explorer.chart import chart_rows, chart_spec, figures, find_traps
 from scripts.explorer.panel import Panel
+from scripts.explorer.setups import Setup, trace
 from scripts.explorer.texts import LANGUAGES, LINT_ZH, plain, say
 
 HEAD_START = 0.03  # seconds in which the browser draws the curve before it gets all the rest
@@ -43,7 +41,6 @@ STYLE = """<style>
 [class*="st-key-edit-"] button>*{width:auto;flex:none}
 .figures{display:flex;flex-wrap:wrap;gap:.1rem .8rem;font-variant-numeric:tabular-nums}
 .figures span{color:#6B7280;font-size:.82rem;min-width:5.2rem;white-space:nowrap}
-.figures i{width:.75rem;height:.75rem;border-radius:50%;align-self:center}
 .figures b{color:#222;font-size:.92rem;font-weight:600}
 .lint,.note{font-size:.88rem;margin:0} .lint{color:#B34700} .note{color:#6B7280}
 @media (min-width:641px){
@@ -74,20 +71,13 @@ def page() -> None:
     )
     st.html(STYLE.replace("@COLORS@", dots))
     header(language)
-    if st.session_state.view["page"] == "runs":
-        from scripts.explorer.runs import draw_runs
-
-        draw_runs(language)
-        session.remember()
-    else:
-        explore()
+    explore()
 
 
 def header(language: str) -> None:
-    """The title, the two views and the language."""
+    """Draw the title, the language and what is wrong with the address."""
     with st.container(horizontal=True, vertical_alignment="center", key="header", gap="medium"):
         st.title(say("title", language), width="stretch")
-        session.switch("page", session.VIEWS, lambda view: say(f"view_{view}", language))
         session.switch("lang", list(LANGUAGES), LANGUAGES.__getitem__)
     if complaint := st.session_state.complaint:
         st.error(say("bad_address", language, reason=plain(complaint)))
@@ -95,71 +85,57 @@ def header(language: str) -> None:
 
 @st.fragment
 def explore() -> None:
-    """The schedules: the chart, what is said of it, and the controls."""
+    """Draw the chart, its figures, the command, and the controls."""
     state, language = st.session_state, st.session_state.view["lang"]
     problem = ""
     for index, setup in enumerate(state.setups):
         try:
-            describe(setup)
+            trace(setup)
             state.good[index] = setup
         except ValueError as error:
             problem = str(error) if index == state.current else problem
-    drawn = [describe(setup) for setup in state.good]
     left, right = st.columns([0.62, 0.38], gap="large")
     with left:
         tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
-        draw_chart(drawn, language)
+        draw_chart(language)
         time.sleep(HEAD_START)
         with tools:
-            draw_tools(drawn, language)
+            draw_tools(language)
         if problem:
             st.html(f'<p class="lint">{say("stale", language)}</p>')
         with st.container(gap="xxsmall"):
-            draw_curves(drawn, language)
+            draw_curves(language)
         draw_findings(language)
         with st.container(key="bridge"):
             draw_bridge(language, session.remember())
     with right, st.container(key="panel"):
-        Panel(state.current, drawn[state.current].horizon, problem, language).draw()
+        Panel(state.current, state.good[state.current].horizon, problem, language).draw()
 
 
-def draw_tools(drawn: Sequence[Drawn], language: str) -> None:
-    """What stands above the chart: its axis, the animation, the files, the length of the run."""
+def draw_tools(language: str) -> None:
+    """Draw what stands above the chart: its axis, the files, the length of the run."""
     state = st.session_state
     session.switch("log", [False, True], lambda log: say("log" if log else "linear", language))
-    st.button(
-        say("stop" if state.playing else "play", language),
-        icon=":material/show_chart:" if state.playing else ":material/play_arrow:",
-        on_click=lambda: state.update(playing=not state.playing),
-    )
-    draw_downloads(drawn, language)
-    horizon = drawn[state.current].horizon
-    told = say(
+    draw_downloads(language)
+    horizon = state.good[state.current].horizon
+    length = say(
         "length_of_run", language, epochs=horizon.total_steps // horizon.steps_per_epoch,
         per_epoch=horizon.steps_per_epoch, total=horizon.total_steps,
     )  # fmt: skip
-    st.html(f'<p class="note">{told}</p>')
+    st.html(f'<p class="note">{length}</p>')
 
 
-def draw_chart(drawn: Sequence[Drawn], language: str) -> None:
-    """All curves, still or drawing themselves."""
+def draw_chart(language: str) -> None:
+    """Draw the chart with all curves."""
     state = st.session_state
-    log, horizon = state.view["log"], drawn[state.current].horizon
-    rows, labels = chart_rows(state.good, state.current, log), session.labels_of(state.good)
-    longest = max(d.horizon.total_steps for d in drawn)
-    if state.playing:
-        words = {key: say(key, language) for key in ("step", "epoch", "play")}
-        film = animation_page(rows, labels, log, longest, horizon.steps_per_epoch, words)
-        with st.container(key="chart"):
-            st.iframe(film, height=330)
-    else:
-        spec = chart_spec(labels, state.current, horizon, longest, log, language)
-        with st.container(key="chart"):
-            st.vega_lite_chart(rows, spec, theme=None, key="curves")
+    setups, current, log = state.good, state.current, state.view["log"]
+    spec = chart_spec(setups, session.labels_of(setups), current, log, language)
+    with st.container(key="chart"):
+        st.vega_lite_chart(chart_rows(setups, current, log), spec, theme=None, key="curves")
 
 
-def draw_downloads(drawn: Sequence[Drawn], language: str) -> None:
-    """The files, made only when they are asked for."""
+def draw_downloads(language: str) -> None:
+    """Draw the buttons of the files, which are made only when they are asked for."""
     setups, log = list(st.session_state.good), st.session_state.view["log"]
     current = setups[st.session_state.current]
     with st.popover(say("download", language), icon=":material/download:"):
@@ -175,11 +151,11 @@ def draw_downloads(drawn: Sequence[Drawn], language: str) -> None:
 
 
 def write_file(suffix: str, setups: Sequence[Setup], log: bool) -> bytes:
-    """A picture, an animation or a table of the curves, as `scripts.preview` writes it."""
+    """Return a picture, an animation or a table of the curves, as `scripts.preview` writes it."""
     from plots.pictures import write_animation, write_picture
 
     curves = [
-        Curve(label, [bridge.trace(setup)], [setup.base_lr], setup.horizon,
+        Curve(label, [trace(setup).tolist()], [setup.base_lr], setup.horizon,
               [str(finding) for finding in find_traps(setup)])
         for label, setup in zip(session.labels_of(setups), setups, strict=True)
     ]  # fmt: skip
@@ -194,49 +170,39 @@ def write_file(suffix: str, setups: Sequence[Setup], log: bool) -> bytes:
         return path.read_bytes()
 
 
-def draw_curves(drawn: Sequence[Drawn], language: str) -> None:
-    """A line for each curve: its name, which chooses it, its figures, and its removal."""
+def draw_curves(language: str) -> None:
+    """Draw a line for each curve: its name, which chooses it, its figures, and its removal."""
     state = st.session_state
-    for index, (label, facts) in enumerate(zip(session.labels_of(state.good), drawn, strict=True)):
+    for index, (label, setup) in enumerate(
+        zip(session.labels_of(state.good), state.good, strict=True)
+    ):
         with st.container(
             horizontal=True, vertical_alignment="center", gap="small", key=f"curve{index}"
         ):
-            told = plain(label)
-            strong = f"**{told}**" if index == state.current else told
             st.button(
-                strong, key=f"edit {index}", type="tertiary", help=say("edit", language),
+                f"**{plain(label)}**" if index == state.current else plain(label),
+                key=f"edit {index}", type="tertiary", help=say("edit", language),
                 on_click=lambda index=index: state.update(current=index),
             )  # fmt: skip
-            st.html(figures(facts, language), width="stretch")
-            if len(drawn) > 1:
+            cells = "".join(
+                f'<span title="{say(f"{key}_help", language)}">{say(key, language)} <b>{value}</b>'
+                "</span>"
+                for key, value in figures(setup).items()
+            )
+            st.html(f'<div class="figures">{cells}</div>', width="stretch")
+            if len(state.good) > 1:
                 st.button(
                     "", key=f"remove {index}", icon=":material/close:", type="tertiary",
                     on_click=session.remove, args=(index,), help=say("remove", language),
                 )  # fmt: skip
-    if len(drawn) < session.MOST_CURVES:
+    if len(state.good) < session.MOST_CURVES:
         st.button(
             say("keep", language), icon=":material/add:", on_click=session.add, type="tertiary"
         )
 
 
-def figures(drawn: Drawn, language: str) -> str:
-    """Area, peak, minimum and the share above half the peak."""
-    shown = {
-        "area": f"{drawn.area:.0%}",
-        "peak": f"{drawn.peak:.3g}",
-        "least": f"{drawn.least:.3g}",
-        "above": f"{drawn.above:.0%}",
-    }
-    helps = {key: say(f"{key}_help", language) for key in ("area", "above")}
-    cells = "".join(
-        f'<span title="{helps.get(key, "")}">{say(key, language)} <b>{value}</b></span>'
-        for key, value in shown.items()
-    )
-    return f'<div class="figures">{cells}</div>'
-
-
 def draw_findings(language: str) -> None:
-    """What the lint says of the present curve, and what must be known of a plateau."""
+    """Draw what the lint finds in the current curve, and the remark on a plateau."""
     present = st.session_state.good[st.session_state.current]
     for finding in find_traps(present):
         text = str(finding)
@@ -248,7 +214,7 @@ def draw_findings(language: str) -> None:
 
 
 def draw_bridge(language: str, no_link: str) -> None:
-    """The line that trains the present curve, its YAML, the address, and a box to paste into."""
+    """Draw the command of the current curve, its YAML, the address, and a box to paste into."""
     setup = st.session_state.good[st.session_state.current]
     st.markdown(f"##### {say('train', language)}")
     st.code(bridge.write_command(setup), language="bash", wrap_lines=True)

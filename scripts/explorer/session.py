@@ -1,4 +1,4 @@
-"""What one visitor's session holds: the curves, the view, and the address that stands for both.
+"""State of one visitor's session: the curves, the view, and the address that holds both.
 
 `setups` are the curves as they are being changed, right or wrong; `good` the same as they were when
 they last could be drawn; `current` the one that is changed.
@@ -13,14 +13,12 @@ import streamlit as st
 
 from plots.curves import COLORS
 from scripts.explorer import bridge
-from scripts.explorer.bridge import Setup
-from scripts.explorer.chart import describe
 from scripts.explorer.nodes import templates
+from scripts.explorer.setups import Setup, names, shipped, trace
 from scripts.explorer.texts import LANGUAGES
 
 FIRST = "cosine_warm_restarts"
 MOST_CURVES = len(COLORS)
-VIEWS = ("schedules", "runs")
 
 
 def start() -> None:
@@ -32,29 +30,27 @@ def start() -> None:
     try:
         setups, view = bridge.read_state(address)
         for setup in setups:
-            describe(setup)
+            trace(setup)
     except ValueError as error:
         setups, state.complaint = [], str(error)
-        view = {"lang": address.get("lang")}  # whoever reads what is wrong reads it in this one
-    state.setups = setups[:MOST_CURVES] or [Setup(FIRST, bridge.shipped(FIRST))]
+        view = {"lang": address.get("lang")}  # the language of the sentence on what is wrong
+    state.setups = setups[:MOST_CURVES] or [Setup(FIRST, shipped(FIRST))]
     state.good = list(state.setups)
-    last = len(state.setups) - 1
-    edited = view.get("edit", 0)
-    state.current = edited if isinstance(edited, int) and 0 <= edited <= last else 0
-    state.view = {
-        "lang": view.get("lang") if view.get("lang") in LANGUAGES else "en",
-        "log": view.get("log") is True,
-        "page": view.get("page") if view.get("page") in VIEWS else VIEWS[0],
-        "folder": str(view.get("folder", "")),
-    }
-    state.address, state.playing = address, False
+    places = [str(index) for index in range(len(state.setups))]
+    state.current = places.index(view["edit"]) if view.get("edit") in places else 0
+    lang = view["lang"] if view.get("lang") in LANGUAGES else "en"
+    state.view, state.address = {"lang": lang, "log": view.get("log") == "true"}, address
 
 
 def remember() -> str:
-    """Put what the page shows into its address; returns why not, where it cannot be."""
-    state = st.session_state
-    defaults = {"lang": "en", "log": False, "page": VIEWS[0], "folder": "", "edit": 0}
-    view = {k: v for k, v in {**state.view, "edit": state.current}.items() if v != defaults[k]}
+    """Put what the page shows into its address; return why not, where it cannot be."""
+    state, view = st.session_state, {}
+    if state.view["lang"] != "en":
+        view["lang"] = state.view["lang"]
+    if state.view["log"]:
+        view["log"] = "true"
+    if state.current:
+        view["edit"] = str(state.current)
     try:
         address = bridge.write_state(state.good, view)
     except ValueError as error:
@@ -65,8 +61,8 @@ def remember() -> str:
     return ""
 
 
-def switch(name: str, options: Sequence[Any], told: Callable[[Any], str]) -> None:
-    """A choice that belongs to the view."""
+def switch(name: str, options: Sequence[Any], show: Callable[[Any], str]) -> None:
+    """Draw a choice that belongs to the view."""
     state, key = st.session_state, f"view {name}"
     if state.get(key) != state.view[name]:
         state[key] = state.view[name]
@@ -76,12 +72,12 @@ def switch(name: str, options: Sequence[Any], told: Callable[[Any], str]) -> Non
             state.view[name] = state[key]
 
     st.segmented_control(
-        name, options, key=key, format_func=told, on_change=changed, label_visibility="collapsed"
+        name, options, key=key, format_func=show, on_change=changed, label_visibility="collapsed"
     )
 
 
 def add() -> None:
-    """One more curve, a copy of the present one, which is the one to change now."""
+    """Add a copy of the current curve, and make it the current one."""
     state = st.session_state
     for curves in (state.setups, state.good):
         curves.append(state.good[state.current])
@@ -97,13 +93,13 @@ def remove(index: int) -> None:
 
 
 def address() -> str:
-    """The page's own address with all that is on it."""
+    """Return the page's address with all that is on it."""
     base = (st.context.url or "").split("?")[0]
     return f"{base}?{urlencode(st.session_state.address)}"
 
 
 def paste() -> None:
-    """Draw what was pasted in place of the present curve, if it can be."""
+    """Put what was pasted in place of the current curve, if it can be drawn."""
     state = st.session_state
     text, state.pasted_wrong = state.pasted.strip(), ""
     present = state.good[state.current]
@@ -115,7 +111,7 @@ def paste() -> None:
             setup = replace(present, node=node, name=nearest_name(node))
         else:
             setup = bridge.read_command(text)
-        describe(setup)
+        trace(setup)
     except ValueError as error:
         state.pasted_wrong = str(error)
         return
@@ -123,20 +119,19 @@ def paste() -> None:
 
 
 def nearest_name(node: dict[str, Any]) -> str:
-    """The schedule that is equal to the node, else the first of its class, else the fixed rate."""
-    equal = [name for name in bridge.names() if bridge.shipped(name) == node]
+    """Return the schedule that equals the node, else the first of its class, else `none`."""
+    equal = [name for name in names() if shipped(name) == node]
     return equal[0] if equal else templates().get(node["_target_"], "none")
 
 
 def labels_of(setups: Sequence[Setup]) -> list[str]:
-    """The schedules' names, with what was changed where two would be called the same."""
-    names = [setup.name for setup in setups]
-    labels = []
+    """Return the schedules' names, with what was changed where two have the same."""
+    labels: list[str] = []
     for setup in setups:
-        label = setup.name
-        if names.count(label) > 1:
-            words = bridge.write_overrides(setup).split(" ")[1:]
-            label += " " + " ".join(words).replace("scheduler.", "").replace("optimizer.", "")
+        words = [setup.name]
+        if [other.name for other in setups].count(setup.name) > 1:
+            words += bridge.write_overrides(setup).split(" ")[1:]
+        label = " ".join(words).replace("scheduler.", "").replace("optimizer.", "")
         label = label[:47] + "…" if len(label) > 48 else label
         labels.append(f"{label} ({len(labels) + 1})" if label in labels else label)
     return labels

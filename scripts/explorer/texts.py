@@ -1,7 +1,6 @@
-"""What the explorer's page says, in English and Chinese.
+"""The page's texts in English and Chinese.
 
-Of the schedules and their arguments it says what the guide says (docs/schedules*.md): a text is
-written once.
+The texts on schedules and their arguments come from the guide (docs/schedules*.md).
 """
 
 import re
@@ -19,7 +18,7 @@ _WHAT = r"^\[`\w+\.yaml`\]\S*\s·\s(?:\[`\w+`\]\(.*?\)|`\w+`)[.。]\s?(.*?)\n\n"
 
 @dataclass(frozen=True)
 class Entry:
-    """What the guide says of one schedule.
+    """The guide's texts on one schedule.
 
     Attributes:
         what: the shape, in a sentence or two.
@@ -38,7 +37,7 @@ class Entry:
 
 @cache
 def read_guide(language: str) -> dict[str, Entry]:
-    """The guide's entries by name, in its order."""
+    """Return the guide's entries by name, in its order."""
     text = (CONF.parent / "docs" / _GUIDES[language]).read_text()
     short = dict(re.findall(r"^\| \[<img.*?\| \[`(\w+)`\].*?\| .*? \| (.*) \|$", text, re.M))
     sections = re.split(r"^###? (.+)\n", text, flags=re.M)
@@ -58,12 +57,12 @@ def _read_entry(text: str, short: str, language: str) -> Entry:
 
 
 def _clean(text: str) -> str:
-    """Markdown of one line, without links, which lead nowhere from the page."""
+    """Return Markdown of one line, without links, which lead nowhere from the page."""
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(text.split()))
 
 
 def plain(text: str) -> str:
-    r"""The text for Streamlit, which would take it for Markdown: an image in it would be fetched.
+    r"""Return the text escaped for Streamlit's Markdown, where an image would be fetched.
 
     >>> print(plain("![x](http://y) gamma='a*b'"))
     \!\[x\]\(http\://y\) gamma='a\*b'
@@ -72,14 +71,12 @@ def plain(text: str) -> str:
 
 
 def say(key: str, language: str, **values: object) -> str:
-    """A text of the page."""
+    """Return a text of the page."""
     return TEXTS[key][list(LANGUAGES).index(language)].format(**values)
 
 
 TEXTS: dict[str, tuple[str, str]] = {
     "title": ("Learning-rate explorer", "学习率调度探索"),
-    "view_schedules": ("Schedules", "调度"),
-    "view_runs": ("Runs", "训练记录"),
     "schedule": ("Schedule", "调度"),
     "class_defaults": ("class {name}, its own defaults", "{name} 类，用它自己的默认值"),
     "about": ("When to use it, and its trap", "何时用，有何陷阱"),
@@ -121,8 +118,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "wrap_times": ("Multiply by another", "乘另一个调度"),
     "linear": ("Linear", "线性"),
     "log": ("Log", "对数"),
-    "play": ("Play", "播放"),
-    "stop": ("Back to the chart", "返回图表"),
     "download": ("Download", "下载"),
     "keep": ("Compare with another", "与另一条比较"),
     "edit": ("Edit this curve", "编辑这条曲线"),
@@ -135,7 +130,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "平均学习率占基础学习率的比例：整个训练总共走多远",
     ),
     "peak": ("peak", "最高"),
+    "peak_help": ("Highest rate", "最高的学习率"),
     "least": ("minimum", "最低"),
+    "least_help": ("Lowest rate", "最低的学习率"),
     "above": ("above half peak", "高于峰值一半"),
     "above_help": (
         "Share of the run at more than half the peak rate",
@@ -164,38 +161,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "paste_label": ("YAML or command line", "YAML 或命令行"),
     "paste_button": ("Draw it", "画出来"),
     "bad_address": ("The address could not be read: {reason}", "无法读取地址：{reason}"),
-    "folder": ("Run folder, or a sweep", "训练目录，或一次扫描"),
-    "folder_help": (
-        "A folder that `train.py` left behind, or one of several: `outputs/…`, `multirun/…`",
-        "`train.py` 留下的目录，或包含多个这种目录的目录：`outputs/…`、`multirun/…`",
-    ),
-    "no_runs": (
-        "There is no run in outputs/ or multirun/ yet: train one, or type a folder.",
-        "outputs/ 和 multirun/ 中还没有训练：先训练一次，或输入目录。",
-    ),
-    "outside": (
-        "This page is served beyond this machine, so it opens only folders below {place}.",
-        "本页对外提供服务，因此只打开 {place} 之下的目录。",
-    ),
-    "applied": ("applied", "实际"),
-    "planned": ("planned", "计划"),
-    "val_top1": ("validation top-1", "验证 top-1"),
-    "run_name": ("run", "训练"),
-    "completed": ("completed", "已完成"),
-    "interrupted": ("interrupted", "被中断"),
-    "failed": ("failed", "失败"),
-    "unfinished": ("unfinished", "未结束"),
-    "as_planned": (
-        "<b>{equal:,}</b> of {total:,} recorded rates as planned",
-        "{total:,} 个学习率中有 <b>{equal:,}</b> 个与计划一致",
-    ),
-    "too_many_runs": (
-        "The first {shown} of {total} runs are drawn.",
-        "只画出 {total} 次训练中的前 {shown} 次。",
-    ),
 }
 
-# What the lint finds, in Chinese; English is the lint's own.
+# The lint's rules in Chinese; English comes from the lint.
 LINT_ZH = {
     "not_finite": "学习率不是有限的数；请修正调度",
     "negative": "学习率为负；让下降早些结束",

@@ -16,7 +16,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,25 +40,18 @@ if TYPE_CHECKING:
 FIXED = ("optimizer.lr", "epochs", "max_steps", "resume", "fork", "fork_at", "scheduler")
 
 
+@dataclass
 class LossCurve:
-    """The trainer's recorder in a range test: keeps each loss and decides when to stop.
+    """The trainer's recorder in a range test: keeps the losses and decides when to stop.
 
     Divergence is checked after the first tenth of the ramp: before, the average has few values.
-
-    Attributes:
-        settings: the node `range_test`.
-        rates: the learning rate of each step.
-        losses: of each step's batch, before its update.
-        smoothed: their average, from `suggestions.smooth`.
-        stopped: the sentence why the ramp was left before its end, or None.
     """
 
-    def __init__(self, settings: DictConfig) -> None:
-        self.settings = settings
-        self.rates: list[float] = []
-        self.losses: list[float] = []
-        self.smoothed: list[float] = []
-        self.stopped: str | None = None
+    settings: DictConfig  # the node `range_test`
+    rates: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    smoothed: list[float] = field(default_factory=list)
+    stopped: str | None = None  # why the ramp was left before its end
 
     def train_step(
         self, step: int, rates: list[float], loss: Any, correct: Any, images: int
@@ -87,10 +80,10 @@ def lr_range_test(config: DictConfig) -> None:
     from engine.process.runtime import choose_device
     from engine.process.signals import Interruption
     from runs.settings import check_settings
+    from scripts.lr_range_test.picture import write_range_test
 
     settings, folder = config.range_test, Path(HydraConfig.get().runtime.output_dir)
-    check_overrides(HydraConfig.get().overrides.task)
-    check_range_test(settings, folder)
+    check_range_test(settings, folder, HydraConfig.get().overrides.task)
     config.scheduler = build_ramp(settings)
     config.optimizer.lr = settings.start_lr
     check_settings(config)
@@ -107,21 +100,17 @@ def lr_range_test(config: DictConfig) -> None:
     if not curve.losses:
         raise FloatingPointError(f"The range test {curve.stopped}.")
     answers = suggest(curve.rates, curve.losses, curve.smoothed, settings.steps // 10)
-    write_files(folder, title, curve, answers, config)
+    write_numbers(folder / "range_test", title, curve, answers, config)
+    write_range_test(folder / "range_test.png", title, curve, answers)
     if curve.stopped:
         print(curve.stopped)
-    for name, answer in answers.items():
-        is_rate = isinstance(answer, float)
-        print(f"{name:<12}{f'optimizer.lr={answer:.2g}' if is_rate else f'none: {answer}'}")
+    for name, lr in answers.items():
+        print(f"{name:<12}{f'none: {lr}' if isinstance(lr, str) else f'optimizer.lr={lr:.2g}'}")
     print(f"everything is in {os.path.relpath(folder)}")
 
 
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse overrides that have no effect in a range test.
-
-    Raises:
-        ValueError: names the key and what to set instead.
-    """
+def check_range_test(settings: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+    """Refuse what makes no range test, or has no effect in one, before any data is read."""
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key in FIXED or key.startswith("scheduler."):
@@ -129,14 +118,6 @@ def check_overrides(overrides: Sequence[str]) -> None:
                 f"{override}: a range test sets its schedule, its length and its end; "
                 "expected range_test.start_lr, end_lr, steps, mode or divergence."
             )
-
-
-def check_range_test(settings: DictConfig, folder: Path) -> None:
-    """Refuse settings that make no range test, before any data is read.
-
-    Raises:
-        ValueError: names the key, the value and what is accepted.
-    """
     keys = ("start_lr", "end_lr", "smoothing", "divergence")
     values = (settings[key] for key in keys)  # nothing is above or below nan
     start, end, smoothing, divergence = (v if is_number(v) else math.nan for v in values)
@@ -161,8 +142,7 @@ def build_ramp(settings: DictConfig) -> dict[str, Any]:
     if settings.mode == "exponential":
         target = "oneflow.optim.lr_scheduler.ExponentialLR"
         return {"_target_": target, "gamma": ratio ** (1 / last)}
-    target = "schedulers.piecewise.PiecewiseLR"
-    return {"_target_": target, "knots": [[0, 1.0], [last, ratio]]}
+    return {"_target_": "schedulers.piecewise.PiecewiseLR", "knots": [[0, 1.0], [last, ratio]]}
 
 
 def train(trainer: "Trainer", curve: LossCurve) -> None:
@@ -176,30 +156,23 @@ def train(trainer: "Trainer", curve: LossCurve) -> None:
             return
 
 
-def write_files(
-    folder: Path, title: str, curve: LossCurve, answers: dict[str, float | str], config: DictConfig
+def write_numbers(
+    path: Path, title: str, curve: LossCurve, answers: dict[str, float | str], config: DictConfig
 ) -> None:
-    """Write range_test.json, .csv and .png."""
-    from scripts.lr_range_test.picture import write_range_test
-
+    """Write range_test.json and .csv."""
     report = {
-        "title": title,
-        "mode": curve.settings.mode,
-        "rates": curve.rates,
-        "losses": curve.losses,
-        "smoothed": curve.smoothed,
-        "stopped": curve.stopped,
+        **{"title": title, "mode": curve.settings.mode, "stopped": curve.stopped},
+        **{"rates": curve.rates, "losses": curve.losses, "smoothed": curve.smoothed},
         "suggestions": {name: None if isinstance(x, str) else x for name, x in answers.items()},
         "no_answer": {name: x for name, x in answers.items() if isinstance(x, str)},
         "config": OmegaConf.to_container(config, resolve=True),
         "versions": versions(),
     }
-    (folder / "range_test.json").write_text(json.dumps(report, indent=2) + "\n")
-    with (folder / "range_test.csv").open("w", newline="") as file:
+    path.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    with path.with_suffix(".csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "lr", "loss", "smoothed"])
         rows.writerows(zip(count(), curve.rates, curve.losses, curve.smoothed, strict=False))
-    write_range_test(folder / "range_test.png", title, curve, answers)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ import numpy as np
 SLIDE_DECADES = 15 * 8 / 99
 SLIDE_DIFFERENCE = 0.005 * 99 / 8
 
-LOWER_START = "try a lower range_test.start_lr"
-HIGHER_END = "try a higher range_test.end_lr"
+LOWER_START, HIGHER_END = "try a lower range_test.start_lr", "try a higher range_test.end_lr"
 
 
 def smooth(losses: Sequence[float], smoothing: float) -> list[float]:
@@ -41,30 +40,20 @@ def suggest(
 
     Args:
         rates: of each step, rising.
-        losses: of each step's batch, all finite.
-        smoothed: their average, which the rules read.
+        losses: of each step's batch, all finite; `smoothed`, their average, is what the rules read.
         skip: how many steps at the start the rules ignore.
     """
     if len(rates) - skip < 5:
         return dict.fromkeys(RULES, f"it ended before the rules could begin; {LOWER_START}")
-    margin = 3 * noise(losses)
+    # A single loss's standard deviation around the trend, from differences of neighbors: their
+    # median size is 0.6745 times their deviation, which is sqrt(2) times one loss's. A few jumps do
+    # not move a median. The fall must be three times that.
+    margin = 3 * float(np.median(np.abs(np.diff(losses))) / (0.6745 * 2**0.5))
     if losses[0] - min(smoothed) <= margin:
         advice = LOWER_START if max(smoothed) - losses[0] > margin else HIGHER_END
         return dict.fromkeys(RULES, f"the loss did not fall clearly; {advice}")
     x, y = np.array(rates[skip:]), np.array(smoothed[skip:])
     return {name: rule(x, y) for name, rule in RULES.items()}
-
-
-def noise(losses: Sequence[float]) -> float:
-    """Return a single loss's standard deviation around the trend, from differences of neighbors.
-
-    Their median size is 0.6745 times their deviation, which is the square root of 2 times one
-    loss's; a few jumps do not move a median.
-
-    >>> round(noise([4.0, 5.0, 4.0, 5.0, 90.0, 91.0]), 3)  # |differences|: 1, 1, 1, 85, 1
-    1.048
-    """
-    return float(np.median(np.abs(np.diff(losses))) / (0.6745 * 2**0.5))
 
 
 def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
@@ -73,8 +62,7 @@ def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
     fastai's `steep`; Gugger 2018, "How do you find a good learning rate". The slope is a central
     difference.
     """
-    slopes = np.gradient(losses, np.log10(rates))
-    return float(rates[slopes.argmin()])
+    return float(rates[np.gradient(losses, np.log10(rates)).argmin()])
 
 
 def minimum_tenth(rates: np.ndarray, losses: np.ndarray) -> float | str:
@@ -92,13 +80,11 @@ def valley(rates: np.ndarray, losses: np.ndarray) -> float:
     that step and the n - 1 before it. (fastai's documentation says two thirds; its code takes the
     middle, a little lower.)
     """
-    lengths = np.ones(len(losses), int)
-    for k in range(1, len(losses)):
-        before = lengths[:k][losses[:k] > losses[k]]
-        lengths[k] = 1 + before.max(initial=0)
-    end = int(lengths.argmax())
-    length = int(lengths[end])
-    return float(rates[end - (length - 1) + round(2 * (length - 1) / 3)])
+    lengths = np.zeros(len(losses), int)
+    for k, loss in enumerate(losses):
+        lengths[k] = 1 + lengths[:k][losses[:k] > loss].max(initial=0)
+    end, steps = int(lengths.argmax()), int(lengths.max()) - 1
+    return float(rates[end - steps + round(2 * steps / 3)])
 
 
 def slide(rates: np.ndarray, losses: np.ndarray) -> float | str:
@@ -110,15 +96,14 @@ def slide(rates: np.ndarray, losses: np.ndarray) -> float | str:
     """
     logs = np.log10(rates)
     slopes = np.gradient(losses, logs)
-    answer = None
-    for right in range(len(rates) - 1, -1, -1):
-        if logs[right] - logs[0] < SLIDE_DECADES - 1e-9:
-            return f"the slope changes all along; {LOWER_START}"
-        left = int(np.abs(logs - logs[right] + SLIDE_DECADES).argmin())
-        if abs(slopes[right] - slopes[left]) <= SLIDE_DIFFERENCE:
-            break
-        answer = float(rates[left])
-    return answer or f"the slope is the same at the end as before; {HIGHER_END}"
+    rights = np.flatnonzero(logs - logs[0] >= SLIDE_DECADES - 1e-9)[::-1]
+    lefts = np.abs(logs - logs[rights, None] + SLIDE_DECADES).argmin(axis=1)
+    settled = np.flatnonzero(np.abs(slopes[rights] - slopes[lefts]) <= SLIDE_DIFFERENCE)
+    if not len(settled):
+        return f"the slope changes all along; {LOWER_START}"
+    if settled[0] == 0:
+        return f"the slope is the same at the end as before; {HIGHER_END}"
+    return float(rates[lefts[settled[0] - 1]])
 
 
 RULES: dict[str, Callable[[np.ndarray, np.ndarray], float | str]] = {

@@ -52,33 +52,27 @@ def format_page(recipes: list[Recipe]) -> str:
     """Return the text of docs/recipes.md: its introduction as it is, and all that follows."""
     head = "| recipe | source | hours | status |"
     introduction = PAGE.read_text().partition(head)[0]
-    rows = [
+    lines = [head, "|---|---|---|---|"]
+    lines += [
         f"| [{r.name}](#{r.name}) | {r.source} | {r.hours or 'unknown'} | {r.status} |"
         for r in recipes
     ]
-    table = "\n".join([head, "|---|---|---|---|", *rows, ""])
-    return introduction + "\n".join([table, *map(format_section, recipes)])
+    for recipe in recipes:
+        title, command, *notes = recipe.notes
+        tolerance = "" if recipe.tolerance is None else f" Tolerance: {recipe.tolerance} points."
+        lines += ["", f"## {recipe.name}", "", title, ""]
+        lines += [f"{recipe.source}; {recipe.figure}.{tolerance}", ""]
+        lines += ["```bash", command, "```", ""]
+        lines += [" ".join(notes), ""] if notes else []
+        lines += ["| arm | published, % | command |", "|---|---|---|"]
+        lines += [
+            f"| {arm.name} | {format_published(arm)} | `{recipe.command(arm)}` |"
+            for arm in recipe.arms
+        ]
+    return introduction + "\n".join([*lines, ""])
 
 
-def format_section(recipe: Recipe) -> str:
-    """Return a recipe's part of the page."""
-    title, command, *notes = recipe.notes
-    tolerance = "" if recipe.tolerance is None else f" Tolerance: {recipe.tolerance} points."
-    rows = [
-        f"| {arm.name} | {format_published(arm)} | `{recipe.command(arm)}` |" for arm in recipe.arms
-    ]
-    paragraphs = [
-        f"## {recipe.name}",
-        title,
-        f"{recipe.source}; {recipe.figure}.{tolerance}",
-        f"```bash\n{command}\n```",
-        *([" ".join(notes)] if notes else []),
-        "\n".join(["| arm | published, % | command |", "|---|---|---|", *rows]),
-    ]
-    return "\n\n".join(paragraphs) + "\n"
-
-
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """List, write, or check what the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.recipes",
@@ -87,7 +81,7 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="RECIPE", help="none: all; or: check FOLDER...")
     parser.add_argument("--write", action="store_true", help="renew docs/recipes.md")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     try:
         if options.names[:1] == ["check"]:
             sys.exit(check_folders([Path(name) for name in options.names[1:]]))

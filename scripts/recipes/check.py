@@ -20,34 +20,22 @@ FREE = {*CHANGES_NO_RESULT, "seed", "trainer.eval_every"}
 MOST_DIFFERENCES = 4
 
 
-class Refused(ValueError):
-    """A run cannot be compared; the message is the reason."""
-
-
 def check_folders(folders: Sequence[Path]) -> int:
     """Print how the runs in these folders compare with the published figures, arm by arm.
 
-    Returns:
-        The exit code: 1 if nothing could be compared.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no run in it.
-        ValueError: no folder is given.
+    Return the exit code: 1 if nothing could be compared.
     """
     if not folders:
         raise ValueError("check: expected a run folder, or a folder that has some in it.")
-    found: dict[tuple[str, str], tuple[Recipe, Arm]] = {}
-    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    found: dict[tuple[Recipe, Arm], list[float]] = defaultdict(list)
     for run in map(read_run, find_runs(folders)):
         try:
             recipe, arm = find_arm(run)
-        except Refused as refused:
-            print(f"{run.folder.name}: not compared: {refused}")
-            continue
-        found[recipe.name, arm.name] = recipe, arm
-        values[recipe.name, arm.name].append(run.summary[arm.metric])
-    for key, (recipe, arm) in found.items():
-        print(judge(recipe, arm, values[key]))
+            found[recipe, arm].append(run.summary[arm.metric])
+        except ValueError as reason:
+            print(f"{run.folder.name}: not compared: {reason}")
+    for (recipe, arm), values in found.items():
+        print(judge(recipe, arm, values))
     return 0 if found else 1
 
 
@@ -55,37 +43,39 @@ def find_arm(run: Run) -> tuple[Recipe, Arm]:
     """Return the recipe and the arm that a run follows.
 
     Raises:
-        Refused: it is not complete, follows none, or has nothing to be compared with.
+        ValueError: the run is not complete, follows none, or has nothing to be compared with.
     """
     if run.problem:
-        raise Refused(f"{run.status}: {run.problem}.")
+        raise ValueError(f"{run.status}: {run.problem}.")
     if run.summary.get("lr_check", {}).get("mismatches"):
-        raise Refused("its learning rates were not those of its preview.")
+        raise ValueError("its learning rates were not those of its preview.")
     names = [word.partition("=")[2] for word in run.command if word.startswith("experiment=")]
     if not names:
-        raise Refused("its command line has no experiment=RECIPE.")
+        raise ValueError("its command line has no experiment=RECIPE.")
     recipe = read_recipes().get(names[-1])
     if recipe is None:
-        raise Refused(f"experiment={names[-1]} is not a recipe.")
-    differences = {arm.name: compare(run, recipe, arm) for arm in recipe.arms}
-    arm = min(recipe.arms, key=lambda arm: len(differences[arm.name]))
-    if found := differences[arm.name]:
+        raise ValueError(f"experiment={names[-1]} is not a recipe.")
+    differences = {arm: compare(run, recipe, arm) for arm in recipe.arms}
+    arm = min(recipe.arms, key=lambda arm: len(differences[arm]))
+    if found := differences[arm]:
         more = f" and {len(found) - MOST_DIFFERENCES} more" if len(found) > MOST_DIFFERENCES else ""
-        raise Refused(
+        raise ValueError(
             f"its settings are not those of experiment={recipe.name}. It differs from the nearest "
             f"arm, {arm.name}, in {', '.join(found[:MOST_DIFFERENCES])}{more}."
         )
     if arm.metric not in run.summary:
-        raise Refused(f"its summary.json has no {arm.metric}.")
+        raise ValueError(f"its summary.json has no {arm.metric}.")
     if arm.published is None:
         result = f"{run.summary[arm.metric]:.2f} %"
-        raise Refused(f"{recipe.name}, {arm.name} has no published figure; the run has {result}.")
+        raise ValueError(
+            f"{recipe.name}, {arm.name} has no published figure; the run has {result}."
+        )
     return recipe, arm
 
 
 def compare(run: Run, recipe: Recipe, arm: Arm) -> list[str]:
     """Return how a run's settings differ from an arm's, as `epochs (2 instead of 200)`."""
-    wanted = compose_arm(recipe.name, tuple(arm.words))
+    wanted = compose_arm(recipe.name, arm.words)
     pairs = {key: (run.settings.get(key), wanted.get(key)) for key in wanted | run.settings}
     return [
         f"{key} ({has} instead of {expected})"

@@ -3,8 +3,8 @@
 import shlex
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -14,40 +14,26 @@ from runs.command_line import CONF
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a comparison.
-
-    Attributes:
-        words: what follows experiment=NAME on the command line.
-        metric: the key of summary.json that is compared: test_top1 or test_top1_swa.
-        published: its value, in percent; None where none is known.
-    """
+    """One side of a comparison."""
 
     name: str
-    words: list[str]
-    metric: str
-    published: float | None
+    words: tuple[str, ...]  # what follows experiment=NAME on the command line
+    metric: str  # the key of summary.json that is compared: test_top1 or test_top1_swa
+    published: float | None  # its value, in percent; None where none is known
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A published comparison.
+    """A published comparison."""
 
-    Attributes:
-        name: of its experiment.
-        notes: the lines of the experiment's header: a title, a command, then remarks.
-        figure: what the published figure is, as `mean of 5 runs`.
-        tolerance: how far from it a result may be, in percentage points.
-        hours: of one run of the first arm.
-    """
-
-    name: str
-    notes: list[str]
+    name: str  # of its experiment
+    notes: tuple[str, ...]  # the lines of the experiment's header: a title, a command, remarks
     source: str
-    figure: str
-    tolerance: float | None
-    hours: float | None
+    figure: str  # what the published figure is, as `mean of 5 runs`
+    tolerance: float | None  # how far from it a result may be, in percentage points
+    hours: float | None  # of one run of the first arm
     status: str
-    arms: list[Arm]
+    arms: tuple[Arm, ...]
 
     def command(self, arm: Arm) -> str:
         """Return what to type for an arm."""
@@ -59,29 +45,20 @@ def read_recipes() -> dict[str, Recipe]:
     """Return all recipes by name."""
     found = {}
     for name, node in yaml.safe_load(Path(__file__).with_name("recipes.yaml").read_text()).items():
-        arms = [_read_arm(arm, entry) for arm, entry in node.pop("arms").items()]
-        found[name] = Recipe(name, _read_notes(name), arms=arms, **node)
+        arms = []
+        for arm, entry in node.pop("arms").items():
+            (metric,) = entry.keys() - {"run"}
+            arms.append(Arm(arm, tuple(shlex.split(entry["run"])), metric, entry[metric]))
+        # The first line of the header is for Hydra.
+        lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[1:]
+        header = takewhile(lambda line: line.startswith("#"), lines)
+        notes = tuple(line.removeprefix("#").strip() for line in header)
+        found[name] = Recipe(name, notes, arms=tuple(arms), **node)
     return found
 
 
-def _read_arm(name: str, entry: dict[str, Any]) -> Arm:
-    (metric,) = entry.keys() - {"run"}
-    return Arm(name, shlex.split(entry["run"]), metric, entry[metric])
-
-
-def _read_notes(name: str) -> list[str]:
-    """Return the lines of an experiment's header, without the first one, which is for Hydra."""
-    lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[1:]
-    end = next(index for index, line in enumerate(lines) if not line.startswith("#"))
-    return [line.removeprefix("#").strip() for line in lines[:end]]
-
-
 def find_recipes(names: list[str]) -> list[Recipe]:
-    """Return the recipes of these names, or all.
-
-    Raises:
-        ValueError: there is no such recipe.
-    """
+    """Return the recipes of these names, or all; refuse an unknown name."""
     recipes = read_recipes()
     for name in names:
         if name not in recipes:

@@ -220,7 +220,6 @@ HOSTILE = {  # pickles, and what is to be in the sentence
     "Python 2's eval": (wrap(call("__builtin__", "eval", "open('boom', 'w')")), "it asks for __"),
     "getattr": (wrap(call("builtins", "getattr", "x", "__class__")), "it asks for builtins.geta"),
     "dotted name": (wrap(call("numpy", "ndarray.tofile", "boom")), "for numpy.ndarray.tofile"),
-    "numpy's loader": (wrap(call("numpy", "load", "boom")), "it asks for numpy.load"),
     "codecs": (wrap(call("_codecs", "encode", "x", "rot13")), "it asks for _codecs.encode"),
     "our own module": (wrap(call("data.archive", "_Parts")), "it asks for data.archive._Parts"),
     "import": (wrap(call("this", "s")), "it asks for this.s"),  # prints the Zen of Python
@@ -229,17 +228,12 @@ HOSTILE = {  # pickles, and what is to be in the sentence
     "state of a name": (wrap(emit_name("numpy", "dtype") + emit({"x": 1}) + pickle.BUILD), ""),
     "object of a class": (wrap(NEW + pickle.NEWOBJ), "instruction NEWOBJ is not allowed"),
     "INST": (wrap(pickle.MARK + pickle.INST + b"os\nsystem\n"), "instruction INST is not allowed"),
-    "OBJ": (wrap(pickle.MARK + emit_name("os", "system") + pickle.OBJ), "instruction OBJ is not"),
     "STACK_GLOBAL": (wrap(emit("os") + emit("system") + pickle.STACK_GLOBAL), "STACK_GLOBAL is no"),
-    "extension code": (wrap(pickle.EXT1 + b"\x01"), "instruction EXT1 is not allowed"),
     "persistent id": (wrap(emit("x") + pickle.BINPERSID), "instruction BINPERSID is not allowed"),
     "objects": (wrap(emit_array((1,), b"O8", bytes(8))), "not of unsigned bytes"),
     "floats": (wrap(emit_array((1,), b"f8", bytes(8))), "not of unsigned bytes"),
     "other length": (wrap(emit_array((2, 3072), b"u1", bytes(3072))), "cannot reshape"),
-    "negative counts": (wrap(emit_array((-1, -4), b"u1", b"1234")), ""),
     "counts without end": (wrap(emit_array((2**31 - 1,) * 4, b"u1", b"1234")), ""),
-    "many counts": (wrap(emit_array((1,) * 50, b"u1", b"1")), ""),
-    "a count that is no number": (wrap(emit_array((b"1",), b"u1", b"1")), ""),
     "an array without state": (wrap(NEW + pickle.REDUCE), ""),
     "laughs": (wrap(emit_array((1,), b"u1", b"1").replace(emit(b"u1"), LAUGHS)), "not of unsig"),
     "key is a deep tuple": (
@@ -253,14 +247,10 @@ HOSTILE = {  # pickles, and what is to be in the sentence
         "more instructions than",
     ),
     "a string without end": (wrap(pickle.BINSTRING + struct.pack("<i", 2**31 - 1) + b"x"), ""),
-    "a string of negative length": (wrap(pickle.BINSTRING + struct.pack("<i", -5) + b"x"), ""),
     "unknown memo": (wrap(pickle.BINGET + b"\x07"), ""),
     "empty": (b"", ""),
     "cut short": (dump({"labels": [1, 2, 3]})[:-3], ""),
     "no dict": (dump([1]), "no dict in it"),
-    "text": (b"hello, world", ""),
-    "no mark": (pickle.PROTO + b"\x02" + pickle.APPENDS + pickle.STOP, ""),
-    "empty stack": (pickle.PROTO + b"\x02" + pickle.STOP, ""),
 }  # fmt: skip
 
 

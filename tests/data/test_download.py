@@ -3,8 +3,6 @@
 import hashlib
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -120,32 +118,31 @@ def fetch(server, path, md5=MD5, timeout=5.0, attempts=4):
     download_archive(server.url, path, md5, timeout=timeout, attempts=attempts, pause=0.01)
 
 
-PLAYS = [  # how the server answers, and the ranges that it was asked for
-    (["well"], [None]),
-    (["drop", "well"], [None, "bytes=131072-"]),
-    (["drop", "drop", "well"], [None, "bytes=131072-", "bytes=262144-"]),
-    (["drop", "whole"], [None, "bytes=131072-"]),  # starts again where Range is not known
-    (["drop", "shift", "well"], [None, "bytes=131072-", "bytes=131072-"]),
-    (["busy", "limited", "well"], [None] * 3),
-    (["wrong", "well"], [None] * 2),  # a file with another checksum is thrown away
-    (["drop", "busy", "well"], [None, "bytes=131072-", "bytes=131072-"]),
+PLAYS = [  # what lies there, how the server answers, and the ranges that it was asked for
+    (b"", ["well"], [None]),
+    (b"", ["drop", "drop", "well"], [None, "bytes=131072-", "bytes=262144-"]),
+    (b"", ["drop", "whole"], [None, "bytes=131072-"]),  # starts again where Range is not known
+    (b"", ["drop", "shift", "well"], [None, "bytes=131072-", "bytes=131072-"]),
+    (b"", ["busy", "limited", "well"], [None] * 3),
+    (b"", ["wrong", "well"], [None] * 2),  # a file with another checksum is thrown away
+    (b"", ["drop", "busy", "well"], [None, "bytes=131072-", "bytes=131072-"]),
+    (b"", ["stall", "hang", "well"], [None, "bytes=131072-", "bytes=131072-"]),
+    (CONTENT[:123_456], ["well"], ["bytes=123456-"]),  # of an earlier start
+    (CONTENT, ["well"], ["bytes=300000-"]),
+    (CONTENT[:5] + b"x", ["well"], ["bytes=6-", None]),
+    (CONTENT + b"too much", ["well"], ["bytes=300008-", None]),
 ]
 
 
-@pytest.mark.parametrize(("ways", "ranges"), PLAYS)
-def test_file_arrives_whole(tmp_path, serve, ways, ranges):
+@pytest.mark.parametrize(("part", "ways", "ranges"), PLAYS)
+def test_file_arrives_whole(tmp_path, serve, part, ways, ranges):
     server, path = serve(*ways), tmp_path / "file.tar.gz"
-    fetch(server, path)
+    if part:
+        path.with_name("file.tar.gz.part").write_bytes(part)
+    fetch(server, path, timeout=0.2 if "hang" in ways else 5.0)
     assert path.read_bytes() == CONTENT
     assert server.requests == ranges
     assert sorted(p.name for p in tmp_path.iterdir()) == [".file.tar.gz.lock", "file.tar.gz"]
-
-
-def test_timeout_then_resume(tmp_path, serve):
-    server, path = serve("stall", "hang", "well"), tmp_path / "file.tar.gz"
-    fetch(server, path, timeout=0.2)
-    assert path.read_bytes() == CONTENT
-    assert server.requests == [None, "bytes=131072-", "bytes=131072-"]
 
 
 FAILURES = [
@@ -165,24 +162,6 @@ def test_failure_says_why_and_leaves_no_file(tmp_path, serve, way, requests, mes
     assert len(server.requests) == requests
     assert not path.exists()
     assert path.with_name("file.tar.gz.part").exists() == (way == "drop")  # to go on from
-
-
-def test_next_start_goes_on_from_the_part(tmp_path, serve):
-    path = tmp_path / "file.tar.gz"
-    path.with_name("file.tar.gz.part").write_bytes(CONTENT[:123_456])
-    server = serve("well")
-    fetch(server, path)
-    assert path.read_bytes() == CONTENT and server.requests == ["bytes=123456-"]
-
-
-@pytest.mark.parametrize("part", [CONTENT, CONTENT[:5] + b"x", CONTENT + b"too much"])
-def test_whole_or_wrong_part(tmp_path, serve, part):
-    path = tmp_path / "file.tar.gz"
-    path.with_name("file.tar.gz.part").write_bytes(part)
-    server = serve("well")
-    fetch(server, path)
-    assert path.read_bytes() == CONTENT
-    assert len(server.requests) == (1 if part == CONTENT else 2)
 
 
 def test_present_file_is_left_alone(tmp_path, serve):
@@ -205,25 +184,14 @@ def test_bad_address(tmp_path, url, message):
         download_archive(url, tmp_path / "file.tar.gz", MD5, attempts=2, pause=0.01)
 
 
-CHILD = """
-import sys
-from pathlib import Path
-from data.download import download_archive
-sys.stdin.readline()
-download_archive(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
-"""
-
-
-def test_processes_that_start_together_download_once(tmp_path, serve):
+def test_those_that_start_together_download_once(tmp_path, serve):
     server, path = serve("slowly"), tmp_path / "file.tar.gz"
-    command = [sys.executable, "-c", CHILD, server.url, str(path), MD5]
-    children = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
-    for child in children:
-        child.stdin.write(b"go\n")
-        child.stdin.flush()
-    assert [child.wait(60) for child in children] == [0, 0]
-    assert path.read_bytes() == CONTENT
-    assert server.requests == [None]
+    starts = [threading.Thread(target=fetch, args=(server, path)) for _ in range(3)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join(60)
+    assert path.read_bytes() == CONTENT and server.requests == [None]
 
 
 def test_waiting_for_another_process_is_logged(tmp_path, serve, caplog):

@@ -63,7 +63,7 @@ def test_statistics_are_those_of_all_images():
     rng = np.random.default_rng(0)
     batches = [rng.normal(3, 2, (n, 2, 4, 4)).astype("float32") for n in (8, 8, 3)]
     norm = flow.nn.BatchNorm2d(2)
-    estimate_statistics(norm, [(flow.tensor(images), None) for images in batches], lambda: None)
+    estimate_statistics(norm, [(flow.tensor(images), None) for images in batches])
     every = np.concatenate(batches)
     np.testing.assert_allclose(norm.running_mean.numpy(), every.mean((0, 2, 3)), rtol=1e-5)
     by_size = sum(len(x) * x.var((0, 2, 3), ddof=1) for x in batches) / len(every)
@@ -73,7 +73,7 @@ def test_statistics_are_those_of_all_images():
 
 def test_dropout_is_off_while_statistics_are_estimated():
     model = flow.nn.Sequential(flow.nn.Dropout(0.5), flow.nn.BatchNorm1d(3))
-    estimate_statistics(model, [(flow.ones(8, 3), None)], lambda: None)
+    estimate_statistics(model, [(flow.ones(8, 3), None)])
     assert (model[1].running_mean.tolist(), model[1].running_var.tolist()) == ([1] * 3, [0] * 3)
 
 
@@ -127,7 +127,7 @@ def test_statistics_of_swa_are_in_the_last_checkpoint_without_a_validation_split
     assert (saved["count"], saved["estimated"]) == (2, 2)
     model = model_with_norm()
     model.load_state_dict(saved["tensors"])
-    estimate_statistics(model, trainer.train_loader.epoch(), lambda: None)
+    estimate_statistics(model, trainer.train_loader.epoch())
     for name, tensor in model.named_buffers():
         if tensor.is_floating_point():
             np.testing.assert_allclose(tensor.numpy(), saved["tensors"][name].numpy(), rtol=1e-6)

@@ -8,24 +8,19 @@ import pytest
 from engine.state import decode, encode
 
 TRICKY = {
-    "inf": math.inf,
-    "minus": -math.inf,
+    "numbers": [math.inf, -math.inf, 5e-324, 1 / 3],
     "int keys": {0: "a", 17: "b", "step": 5},
     "tuple": (0.9, 0.999),
     "dollar": {"$float": "inf"},
-    "nested": [{"deep": [None, True, (1, [2.5])]}],
-    "empty": [{}, [], ()],
-    "tiny": 5e-324,
-    "third": 1 / 3,
+    "nested": [{"deep": [None, True, (1, [2.5])]}, {}, [], ()],
 }
 
 
 def test_what_json_lacks_comes_back_as_it_was():
-    text = json.dumps(encode(TRICKY, {}, "state"), allow_nan=False)
+    text = json.dumps(encode(TRICKY | {"nan": math.nan}, {}, "state"), allow_nan=False)
     found = decode(json.loads(text), {})
-    assert found == TRICKY
-    assert type(found["tuple"]) is tuple
-    assert math.isnan(decode(json.loads(json.dumps(encode(math.nan, {}, "x"))), {}))
+    assert math.isnan(found.pop("nan"))
+    assert repr(found) == repr(TRICKY)
 
 
 def test_what_cannot_be_saved_is_named():

@@ -1,6 +1,8 @@
 """The loop: the clock, what is recorded, that it computes what a plain loop computes, and stops."""
 
 import json
+import signal
+from functools import partial
 
 import numpy as np
 import oneflow as flow
@@ -9,7 +11,7 @@ from oneflow.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlatea
 from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from engine.process.signals import Interrupted, Interruption
+from engine.process.signals import Interruption
 from engine.recorder import Recorder
 from engine.trainer import Trainer
 
@@ -17,21 +19,20 @@ CLASSES, PIXELS = 6, 12
 
 
 class Batches:
-    """A loader of fixed batches: `images` in all, multiplied by a factor at some steps of a run."""
+    """Fixed batches of 4: `images` in all, multiplied by a factor at some steps of a run."""
 
-    def __init__(self, images=10, batch_size=4, seed=0, factors=()):
+    def __init__(self, images=10, seed=0, factors=()):
         random = np.random.default_rng(seed)
         self.images = random.standard_normal((images, PIXELS)).astype("float32")
         self.labels = random.integers(0, CLASSES, images)
-        self.batch_size = batch_size
         self.factors = dict(factors)
 
     def __len__(self):
-        return -(-len(self.images) // self.batch_size)
+        return -(-len(self.images) // 4)
 
     def epoch(self, epoch=0, start_step=0):
         for step in range(start_step, len(self)):
-            part = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            part = slice(4 * step, 4 * step + 4)
             factor = self.factors.get(epoch * len(self) + step, 1.0)
             yield flow.tensor(self.images[part]) * factor, flow.tensor(self.labels[part])
 
@@ -45,11 +46,8 @@ def build_trainer(
     optimizer = flow.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     schedule = (scheduler or (lambda optimizer: ExponentialLR(optimizer, 0.5)))(optimizer)
     settings = {"stop_step": 7, "eval_every": 3, "checkpoint_every": 3} | settings
-    loaders = {
-        "train": train or Batches(),
-        "val": Batches(seed=1) if val is None else val,
-        "test": Batches(seed=2),
-    }
+    val = Batches(seed=1) if val is None else val
+    loaders = {"train": train or Batches(), "val": val, "test": Batches(seed=2)}
     recorder = Recorder(folder, settings["stop_step"], log_every)
     return Trainer(model, optimizer, schedule, loaders, recorder, **settings)
 
@@ -84,7 +82,7 @@ def test_a_run_is_that_of_a_plain_loop_and_every_step_has_its_points(tmp_path):
     model = flow.nn.Linear(PIXELS, CLASSES)
     optimizer = flow.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     losses = []
-    for step, (images, labels) in enumerate([*Batches().epoch()] * 2 + [*Batches().epoch()][:1]):
+    for step, (images, labels) in enumerate(([*Batches().epoch()] * 3)[:7]):
         optimizer.param_groups[0]["lr"] = 0.1 * 0.5**step
         loss = flow.nn.functional.cross_entropy(model(images), labels)
         loss.backward()
@@ -96,24 +94,19 @@ def test_a_run_is_that_of_a_plain_loop_and_every_step_has_its_points(tmp_path):
     assert curves["train/loss"] == losses
     assert trainer.applied == [[0.1 * 0.5**step] for step in range(7)]
     assert curves["lr/group0"] == [(k, float(np.float32(0.1 * 0.5**k))) for k in range(7)]
-    assert [step for step, _ in curves["train/top1"]] == list(range(7))
-    for tag in ("val/loss", "val/top1", "val/top5"):
-        assert [step for step, _ in curves[tag]] == [3, 6, 7], tag
+    steps = {tag: [step for step, _ in values] for tag, values in curves.items()}
+    assert steps["train/top1"] == list(range(7))
+    assert steps["val/loss"] == steps["val/top1"] == steps["val/top5"] == [3, 6, 7]
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(line["step"], line["epoch"]) for line in lines] == [(3, 1), (6, 2), (7, 7 / 3)]
     assert {"val/loss", "val/top1", "val/top5", "train/loss", "train/top1"} <= set(lines[0])
     # 4 + 4 + 2 images in the three steps of the first epoch
     mean = np.average([loss for _, loss in losses[:3]], weights=[4, 4, 2])
     assert lines[0]["train/loss"] == pytest.approx(mean)
-
-
-@pytest.mark.parametrize("log_every", [1, 2, 100])
-def test_how_often_values_are_fetched_changes_no_value(tmp_path, log_every):
-    fit(build_trainer(tmp_path / "a", log_every=4))
-    fit(build_trainer(tmp_path / "b", log_every=log_every))
-    first, second = points(tmp_path / "a"), points(tmp_path / "b")
-    for tag in ("train/loss", "train/top1", "val/loss"):
-        assert first[tag] == second[tag]
+    for log_every in (1, 100):  # how often values are fetched changes none
+        fit(build_trainer(tmp_path / str(log_every), log_every=log_every))
+        again = points(tmp_path / str(log_every))
+        assert [tag for tag in curves if again[tag] != curves[tag]] == ["speed/images_per_second"]
 
 
 class Fixed(flow.nn.Module):
@@ -131,13 +124,13 @@ class Scripted(Batches):
     """Five images of logits 6 5 4 3 2 1, and other labels at each evaluation."""
 
     def __init__(self, *labels):
-        super().__init__(images=5, batch_size=4)
+        super().__init__(images=5)
         self.images[:, :CLASSES] = np.arange(CLASSES, 0, -1)
         self.script = iter(labels)
 
-    def epoch(self, epoch=0, start_step=0):
+    def epoch(self, *position):
         self.labels[:] = next(self.script)
-        return super().epoch(epoch, start_step)
+        return super().epoch(*position)
 
 
 # The largest logit is that of class 0: top-1 is the share of zeros.
@@ -147,8 +140,12 @@ ONE, THREE = [0, 1, 1, 1, 5], [0, 0, 0, 1, 5]
 @pytest.mark.parametrize(
     ("labels", "top1", "top5", "ranks"),
     [
-        # The mean of the two batches' means would be 50 %.
-        ([0, 0, 0, 0, 5], 80, 80, [1, 1, 1, 1, 6]),
+        (
+            [0, 0, 0, 0, 5],
+            80,
+            80,
+            [1, 1, 1, 1, 6],
+        ),  # the mean of the two batches' means would be 50 %
         ([1, 2, 3, 4, 5], 0, 80, [2, 3, 4, 5, 6]),
     ],
 )
@@ -163,20 +160,14 @@ def test_figures_are_of_sums_not_of_batch_means(tmp_path, labels, top1, top5, ra
 def test_best_is_the_first_of_equals_and_kept_apart(tmp_path):
     trainer = fit(build_trainer(tmp_path, model=Fixed(), val=Scripted(ONE, THREE, THREE)))
     assert (trainer.best["step"], trainer.last["step"]) == (6, 7)
-    state = {
-        name: json.loads((tmp_path / f"checkpoints/{name}/state.json").read_text())["step"]
-        for name in ("best", "last")
-    }
-    assert state == {"best": 6, "last": 7}
+    links = [(tmp_path / "checkpoints" / name).resolve().name for name in ("best", "last")]
+    assert links == ["step_00000006", "step_00000007"]
 
 
 @pytest.mark.parametrize(("mode", "metric"), [("min", "loss"), ("max", "top1")])
 def test_plateau_steps_once_per_evaluation(tmp_path, mode, metric):
     """Flat metric, patience 0: the first call sets the best, each later one halves the rate."""
-
-    def plateau(optimizer):
-        return ReduceLROnPlateau(optimizer, mode=mode, factor=0.5, patience=0)
-
+    plateau = partial(ReduceLROnPlateau, mode=mode, factor=0.5, patience=0)
     trainer = fit(build_trainer(tmp_path, plateau, Fixed(), val=Scripted(ONE, ONE, ONE)))
     assert trainer.applied == [[0.1]] * 6 + [[0.05]]  # evaluations after 3, 6 and 7 updates
     assert trainer.rates == [0.025]
@@ -186,8 +177,7 @@ def test_plateau_steps_once_per_evaluation(tmp_path, mode, metric):
 def test_label_smoothing_is_for_training_only(tmp_path):
     plain = fit(build_trainer(tmp_path / "a", stop_step=1))
     smooth = fit(build_trainer(tmp_path / "b", stop_step=1, label_smoothing=0.5))
-    first, second = points(tmp_path / "a"), points(tmp_path / "b")
-    assert first["train/loss"] != second["train/loss"]
+    assert points(tmp_path / "a")["train/loss"] != points(tmp_path / "b")["train/loss"]
     smooth.model.load_state_dict(plain.model.state_dict())
     loader = plain.loaders["val"]
     assert plain.evaluate(loader) == smooth.evaluate(loader)
@@ -216,9 +206,7 @@ def test_dropout_masks_are_a_function_of_seed_and_step(tmp_path):
         fit(build_trainer(tmp_path / name, model=model, seed=seed))
         return points(tmp_path / name)["train/loss"]
 
-    first = curve("a", seed=1)
-    assert curve("b", seed=1) == first
-    assert curve("c", seed=2) != first
+    assert curve("a", seed=1) == curve("b", seed=1) != curve("c", seed=2)
 
 
 class Steep(flow.nn.Module):
@@ -250,11 +238,9 @@ PLANTED = {
     ("planted", "log_every", "checkpoint_every", "settings", "message", "saved"),
     [
         ("batch", 20, 2, {}, "loss of step 4 is nan at learning rate 0.00625: try a lower", 4),
-        ("batch", 3, 2, {}, "loss of step 4 is nan", 4),
         ("batch", 1, 2, {}, "loss of step 4 is nan", 4),
         ("gradient", 1, 100, {}, "loss of step 1 is nan at learning rate 0.05:", None),
         ("gradient", 20, 1, {}, "weights are not finite after step 0 at learning rate 0.1:", None),
-        ("gradient", 20, 1, {"clip_grad_norm": 1.0}, "weights are not finite after step 0", None),
         ("update", 20, 1, {}, r"weights are not finite after step 2 at learning rate 1e\+39:", 2),
         ("update", 20, 2, {"eval_every": 3}, "weights are not finite after step 2", 2),
         ("huge", 20, 2, {}, "loss of step 3 is (nan|inf) at learning rate 0.1:", 2),
@@ -279,20 +265,12 @@ def test_what_is_not_finite_stops_the_run_and_the_last_checkpoint_is_sound(
         assert [step for step, _ in curves["train/loss"]] == [0, 1, 2, 3, 4]
 
 
-class Late(Interruption):
-    """A signal that is noticed at the third poll."""
-
-    polls = 0
-
-    def poll(self):
-        self.polls += 1
-        if self.polls == 3:
-            raise Interrupted(15)
-
-
 def test_after_a_signal_nothing_is_saved_that_is_not_finite(tmp_path):
-    train = Batches(factors={1: float("inf")})
-    settings = {"stop_step": 9, "eval_every": 100, "checkpoint_every": 100, "log_every": 20}
-    with pytest.raises(FloatingPointError, match="loss of step 1 is nan"):
-        fit(build_trainer(tmp_path, train=train, interruption=Late(), **settings))
+    """The run stops after step 0, whose loss is not fetched yet."""
+    train = Batches(factors={0: float("inf")})
+    with Interruption() as interruption:
+        interruption.defer()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(FloatingPointError, match="loss of step 0 is nan"):
+            fit(build_trainer(tmp_path, train=train, interruption=interruption))
     assert not (tmp_path / "checkpoints").exists()

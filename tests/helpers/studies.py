@@ -13,7 +13,7 @@ from runs.comparison.runs import find_runs, read_run
 from runs.start import save_config
 from tests.conftest import ROOT, compose_config
 
-SHAPES = {
+SHAPES = {  # the factor of the peak rate, by the share of the run that is done
     "none": lambda x: 1.0,
     "step": lambda x: 0.2 ** int(x / 0.3),
     "cosine_annealing": lambda x: (1 + math.cos(math.pi * x)) / 2,
@@ -26,42 +26,45 @@ def write_run(
     seed: int = 0,
     test: float = 30.0,
     val: dict[int, float] | None = None,
-    steps: int = 20,
     lr: float = 0.1,
     summary: dict | None = None,
     **settings: object,
 ) -> Path:
-    """One finished run. Keys of `settings` are dotted with double underscores."""
-    val = {steps // 2: test - 5, steps: test - 1} if val is None else val
-    config = OmegaConf.create(
-        {
-            "dataset": {"root": "datasets", "train_size": 1000},
-            "model": {"_target_": "models.convnet.convnet_tiny"},
-            "optimizer": {"_target_": "oneflow.optim.SGD", "lr": lr},
-            "scheduler": {"_target_": f"oneflow.optim.lr_scheduler.{scheduler}"},
-            **{"seed": seed, "epochs": 2, "batch_size": 100, "max_steps": None},
-        }
-    )
+    """One finished run of 20 steps. Keys of `settings` are dotted with double underscores."""
+    val, steps = {10: test - 5, 20: test - 1} if val is None else val, 20
+    config: dict = {
+        "dataset": {"root": "datasets", "train_size": 1000},
+        "model": {"_target_": "models.convnet.convnet_tiny"},
+        "optimizer": {"_target_": "oneflow.optim.SGD", "lr": lr},
+        "scheduler": {"_target_": f"oneflow.optim.lr_scheduler.{scheduler}"},
+        "seed": seed,
+        "epochs": 2,
+        "batch_size": 100,
+        "max_steps": None,
+    }
     for name, value in settings.items():
-        OmegaConf.update(config, name.replace("__", "."), value)
+        node, *keys = config, *name.split("__")
+        for key in keys[:-1]:
+            node = node.setdefault(key, {})
+        node[keys[-1]] = value
     folder.mkdir(parents=True)
-    save_config(config, [f"scheduler={scheduler}", f"seed={seed}"], folder)
-    figures = {
+    save_config(OmegaConf.create(config), [f"scheduler={scheduler}", f"seed={seed}"], folder)
+    content = {
         "status": "completed",
         "scheduler": scheduler,
         "model": "convnet_tiny",
         "dataset": "synthetic",
         "seed": seed,
-        "epochs": config.epochs,
+        "epochs": config["epochs"],
         "steps": steps,
         "test_top1": test,
-        "val_top1_last": val[max(val)] if val else None,
-        "val_top1_best": max(val.values()) if val else None,
+        "val_top1_last": val[max(val)],
+        "val_top1_best": max(val.values()),
         "seconds": 12.5,
         "versions": {"oneflow": "0.9.0", "python": "3.10.13"},
         "lr_check": {"steps": steps, "mismatches": 0},
     }
-    (folder / "summary.json").write_text(json.dumps(figures | (summary or {})))
+    (folder / "summary.json").write_text(json.dumps(content | (summary or {})))
     lines = [json.dumps({"step": step, "val/top1": value}) for step, value in val.items()]
     (folder / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     events, shape = EventFile(folder), SHAPES.get(scheduler, SHAPES["none"])
@@ -71,22 +74,16 @@ def write_run(
     return folder
 
 
-def write_study(
-    folder: Path, schedules: int = 2, seeds: int = 3, steps: int = 20, evaluations: int = 4
-) -> Path:
+def write_study(folder: Path, schedules: int, seeds: int) -> None:
     """A sweep in which the n-th schedule is better than the first by 0.4 n points, give or take."""
-    every = steps // evaluations
     for place, scheduler in enumerate(list(SHAPES)[:schedules]):
         for seed in range(seeds):
             luck = random.Random(seed).gauss(0, 0.6)
-            end = 36 + 0.4 * place + luck + random.Random(f"{place}/{seed}").gauss(0, 0.2)
-            val = {
-                step: end * (1 - math.exp(-3.5 * step / steps)) + random.Random(step).gauss(0, 0.3)
-                for step in range(every, steps + 1, every)
-            }
+            luck += random.Random(f"{place}/{seed}").gauss(0, 0.2)
+            test = round(36 + 0.4 * place + luck, 2)
+            val = {step: test * (1 - math.exp(-3.5 * step / 20)) for step in (5, 10, 15, 20)}
             name = f"{place * seeds + seed}_{scheduler}_seed{seed}"
-            write_run(folder / name, scheduler, seed, round(end, 2), val, steps)
-    return folder
+            write_run(folder / name, scheduler, seed, test, val)
 
 
 def read_all(folder):

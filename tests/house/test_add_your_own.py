@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -21,23 +20,18 @@ SAWTOOTH = FILES["schedulers/sawtooth.py"]
 
 
 def test_the_example_class_does_what_its_docstring_says():
-    module = ModuleType("sawtooth")
-    exec(SAWTOOTH, vars(module))
-    runner = doctest.DocTestRunner()
-    for test in doctest.DocTestFinder().find(module.SawtoothLR, module=False, globs=vars(module)):
-        runner.run(test)
-    assert runner.summarize() == (0, 4)
+    exec(SAWTOOTH, scope := {})
+    text = scope["SawtoothLR"].__doc__
+    test = doctest.DocTestParser().get_doctest(text, scope, "sawtooth", None, None)
+    assert doctest.DocTestRunner().run(test) == (0, 4)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory) -> Path:
     """A copy of the repository with the files that the page tells the reader to write."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copy(ROOT / "train.py", folder)
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
-    for package in packages | {"conf", "scripts"}:
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / package, folder / package, ignore=ignore)
+    names = (".*", "__pycache__", "tests", "docs", "datasets", "outputs", "multirun")
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*names), dirs_exist_ok=True)
     for name, text in (FILES | {"mine/my_module.py": SAWTOOTH}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -47,10 +41,9 @@ def lab(tmp_path_factory) -> Path:
 def run_in(lab: Path, line: str) -> str:
     """The output of a command line of the page; a training is made tiny."""
     line = f"{line} {' '.join(TINY)}" if "train.py" in line else line
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    options = {"capture_output": True, "text": True, "timeout": 300}
-    environment = os.environ | {"PATH": path}
-    result = subprocess.run(["bash", "-c", line], cwd=lab, env=environment, **options)
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", "-c", line]
+    result = subprocess.run(command, cwd=lab, env=env, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

@@ -4,7 +4,6 @@ import inspect
 import pkgutil
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
 from math import ceil, cos, inf, isclose, pi, sqrt, tanh
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,42 +29,31 @@ YAMLS = {path.stem: yaml.safe_load(path.read_text()) for path in ROOT.glob("conf
 GALLERY_BYTES = 6_000_000
 
 
-@dataclass(frozen=True)
-class Entry:
-    """The guide's section on one schedule."""
-
-    text: str
-
-    @property
-    def formula(self) -> str:
-        (block,) = blocks(self.text, "python")
-        return block
-
-    @property
-    def arguments(self) -> dict[str, list[str]]:
-        rows = rows_of(self.text)
-        return {row[0].strip("`"): row[1:] for row in rows if row[0].startswith("`")}
-
-    @property
-    def pictures(self) -> list[str]:
-        return re.findall(r'<img src="schedules/([^"]+)"', self.text)
-
-
 def rows_of(text: str) -> list[list[str]]:
     """Return the cells of all tables in a text."""
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def read_entries(path: Path) -> dict[str, Entry]:
+def read_entries(path: Path) -> dict[str, str]:
+    """Return the guide's section on each schedule."""
     sections = re.split(r"^(#{2,3}) (.+)\n", path.read_text(), flags=re.M)[1:]
     parts = zip(sections[::3], sections[1::3], sections[2::3], strict=True)
-    return {title: Entry(text) for marks, title, text in parts if marks == "###"}
+    return {title: text for marks, title, text in parts if marks == "###"}
 
 
-def figures(path: Path) -> dict[str, list[str]]:
+def formula_of(text: str) -> str:
+    (block,) = blocks(text, "python")
+    return block
+
+
+def pictures_of(text: str) -> list[str]:
+    return re.findall(r'<img src="schedules/([^"]+)"', text)
+
+
+def figures(text: str) -> dict[str, list[str]]:
     """Return the rows of the table of numbers, by name."""
-    rows = [row for row in rows_of(path.read_text()) if len(row) == 9 and row[0].startswith("[")]
+    rows = [row for row in rows_of(text) if len(row) == 9 and row[0].startswith("[")]
     return {re.search(r"`(\w+)`", row[0])[1]: row[1:] for row in rows}
 
 
@@ -81,10 +69,10 @@ def test_every_yaml_has_a_whole_entry_and_a_line_in_the_overview(path):
     oneflows = {YAMLS[name]["_target_"] for name in list(entries)[:14]}
     assert len(oneflows) == 14 and all(name.startswith("oneflow.") for name in oneflows)
     for name, entry in entries.items():
-        assert commands(entry.text)[0].startswith(f"python train.py scheduler={name}")
-        assert f"`{YAMLS[name]['_target_'].rpartition('.')[2]}`" in entry.text.replace("[`", "`")
+        assert commands(entry)[0].startswith(f"python train.py scheduler={name}")
+        assert f"`{YAMLS[name]['_target_'].rpartition('.')[2]}`" in entry.replace("[`", "`")
         when, trap, paper = (
-            re.search(rf"^- \*\*{label}\*\*(.*(?:\n  .*)*)", entry.text, re.M)[1]
+            re.search(rf"^- \*\*{label}\*\*(.*(?:\n  .*)*)", entry, re.M)[1]
             for label in GUIDES[path]
         )
         assert len(when) > 10 and len(trap) > 10
@@ -95,14 +83,12 @@ def test_both_languages_show_the_same():
     assert list(ENGLISH) == list(CHINESE)
     for name, entry in ENGLISH.items():
         other = CHINESE[name]
-        assert entry.formula == other.formula
-        assert entry.pictures == other.pictures == [f"{name}.png", f"{name}.gif"]
-        assert set(links(entry.text)) == set(links(other.text))
-    first, second = GUIDES
-    assert commands(first.read_text()) == commands(second.read_text())
-    assert figures(first) == figures(second)
-    tests = [re.findall(r"`test_\w+`", path.read_text()) for path in GUIDES]
-    assert tests[0] == tests[1]
+        assert formula_of(entry) == formula_of(other)
+        assert pictures_of(entry) == pictures_of(other) == [f"{name}.png", f"{name}.gif"]
+        assert set(links(entry)) == set(links(other))
+    texts = [path.read_text() for path in GUIDES]
+    for read in (commands, figures, lambda text: re.findall(r"`test_\w+`", text)):
+        assert read(texts[0]) == read(texts[1])
 
 
 def leaves(node: dict, prefix: str = ""):
@@ -121,30 +107,27 @@ def leaves(node: dict, prefix: str = ""):
 
 @pytest.mark.parametrize("name", ENGLISH)
 def test_the_arguments_are_those_of_the_yaml_and_the_class(name):
-    found = list(leaves(YAMLS[name]))
     for guide in (ENGLISH, CHINESE):
-        rows = guide[name].arguments
-        assert list(rows) == [key for key, *_ in found]
-        for key, value, default, nested in found:
-            here, documented, meaning = rows[key]
+        rows = [row for row in rows_of(guide[name]) if row[0].startswith("`")]
+        for row, leaf in zip(rows, leaves(YAMLS[name]), strict=True):
+            (documented_key, here, documented, meaning), (key, value, default, nested) = row, leaf
+            assert documented_key == f"`{key}`" and meaning
             assert nested or yaml.safe_load(here.strip("`")) == value
             documented = documented.strip("`").replace("1/3", repr(1 / 3))
             required = default is inspect.Parameter.empty
             assert documented == "—" if required else yaml.safe_load(documented) == default
-            assert meaning
     parameters = set(inspect.signature(pkgutil.resolve_name(YAMLS[name]["_target_"])).parameters)
-    hidden = {"optimizer", "last_step", "verbose"}
-    assert parameters - hidden == set(YAMLS[name]) - {"_target_"}
+    assert parameters - {"optimizer", "last_step", "verbose"} == set(YAMLS[name]) - {"_target_"}
 
 
 def test_the_pictures_are_there_and_small():
     present = {path.name: path.stat().st_size for path in (DOCS / "schedules").iterdir()}
-    assert set(present) == {picture for entry in ENGLISH.values() for picture in entry.pictures}
+    assert set(present) == set(pictures_of("".join(ENGLISH.values())))
     assert sum(present.values()) < GALLERY_BYTES
 
 
 def test_the_numbers_are_those_of_the_schedules():
-    horizon, shown = Horizon(10560, 352), figures(DOCS / "schedules.md")
+    horizon, shown = Horizon(10560, 352), figures((DOCS / "schedules.md").read_text())
     assert build_horizon(compose_line("python train.py")) == horizon
     assert list(shown) == list(ENGLISH)
     for name, cells in shown.items():
@@ -157,26 +140,22 @@ def test_the_numbers_are_those_of_the_schedules():
 
 
 def test_the_surprises_are_shown_by_tests():
-    files = sorted((ROOT / "tests/schedulers").glob("test_*.py"))
-    tests = {
-        name for path in files for name in re.findall(r"(?m)^def (test_\w+)", path.read_text())
-    }
+    files = (ROOT / "tests/schedulers").glob("test_*.py")
+    tests = set(re.findall(r"(?m)^def (test_\w+)", "".join(path.read_text() for path in files)))
     named = set(re.findall(r"`(test_\w+)`", (DOCS / "schedules.md").read_text()))
     assert len(named) > 20 and named - tests == set()
 
 
 # --- formulas ---------------------------------------------------------------------------------
 
-FUNCTIONS = (bisect_right, ceil, cos, sqrt, tanh)
-MATH = {"pi": pi} | {function.__name__: function for function in FUNCTIONS}
+MATH = {"pi": pi} | {each.__name__: each for each in (bisect_right, ceil, cos, sqrt, tanh)}
 SHORT = 20  # steps of an epoch where formulas are checked
 
 
 def in_steps(value, horizon: Horizon):
     """Return an argument as a formula reads it: durations in steps, factors per step."""
     if isinstance(value, dict):
-        kept = {key: in_steps(child, horizon) for key, child in value.items() if key[0] != "_"}
-        return SimpleNamespace(**kept)
+        return SimpleNamespace(**{key: in_steps(value[key], horizon) for key in value})
     if isinstance(value, list):
         return [in_steps(child, horizon) for child in value]
     if isinstance(value, str) and "/" in value:
@@ -190,7 +169,7 @@ def in_steps(value, horizon: Horizon):
 def nodes_of(name: str):
     """Yield the YAML's node and those of the entry's commands, with base lr and horizon."""
     yield YAMLS[name], 0.1, Horizon(30 * SHORT, SHORT)
-    for line in commands(ENGLISH[name].text):
+    for line in commands(ENGLISH[name]):
         if "scheduler._target_" not in line:
             config = compose_line(line)
             node = OmegaConf.to_container(config.scheduler, resolve=True)
@@ -199,7 +178,7 @@ def nodes_of(name: str):
 
 @pytest.mark.parametrize("name", [name for name in ENGLISH if name != "reduce_on_plateau"])
 def test_the_formula_is_the_schedule_to_beyond_the_end(name):
-    code = compile(ENGLISH[name].formula, name, "exec")
+    code = compile(formula_of(ENGLISH[name]), name, "exec")
     for node, base_lr, horizon in nodes_of(name):
         groups = [{"params": [flow.zeros(1)], "lr": lr} for lr in (base_lr, base_lr / 5)]
         scheduler = build_scheduler(node, flow.optim.SGD(groups, lr=0.0), horizon)
@@ -222,15 +201,14 @@ def test_the_lines_of_plateau_are_the_schedule(mode, threshold_mode):
     trace = trace_lr(node, [0.1], Horizon(len(values) + 1, 1), metrics)[0]
     scope = node | {"lr": 0.1, "best": inf if mode == "min" else -inf, "bad": 0, "cooling": 0}
     for evaluation, metric in metrics.items():
-        exec(ENGLISH["reduce_on_plateau"].formula, scope | {"metric": metric}, state := {})
+        exec(formula_of(ENGLISH["reduce_on_plateau"]), scope | {"metric": metric}, state := {})
         scope |= state
         assert trace[evaluation] == pytest.approx(scope["lr"], rel=1e-12)
     assert trace[-1] == node["min_lr"]
 
 
-@pytest.mark.parametrize("name", ENGLISH)
-def test_the_commands_work_and_trip_no_warning(name):
-    for line in commands(ENGLISH[name].text):
+def test_the_commands_work_and_trip_no_warning():
+    for line in (line for entry in ENGLISH.values() for line in commands(entry)):
         config = compose_line(line)
         horizon, base = build_horizon(config), base_lrs(config)
         trace = trace_lr(config.scheduler, base, horizon)

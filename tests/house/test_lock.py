@@ -1,14 +1,14 @@
 """requirements.txt is the lock of pyproject.toml; `make lock` renews it."""
 
 import re
-from pathlib import Path
 
 import pytest
 import tomli
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT
+
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 LOCK = (ROOT / "requirements.txt").read_text()
 HASHES = re.compile(r"(--hash=sha256:[0-9a-f]{64} ?)+")
@@ -48,24 +48,19 @@ def test_the_lock_is_fresh():
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("old", "new", "problem"),
     [
-        (('"tqdm",', '"tqdm", "colorama>=0.4",'), "colorama>=0.4 is asked for, and the lock has"),
-        (('"tqdm",', ""), "tqdm is not asked for"),
-        (
-            ('"protobuf>=3.20.3,<4"', '"protobuf>=4"'),
-            "protobuf>=4 is asked for, and the lock has 3",
-        ),
-        ((r"\A", "--index-url https://example.com/simple\n"), "--index-url is no package"),
-        (("^tqdm==", "tqdm>="), "is not pinned with == and sha256 hashes"),
-        ((r"^(tqdm==\S+)( \\\n +--hash\S+)+", r"\1"), "is not pinned with == and sha256 hashes"),
+        ('"tqdm",', '"tqdm", "colorama>=0.4",', "colorama>=0.4 is asked for, and the lock has"),
+        ('"tqdm",', "", "tqdm is not asked for"),
+        ('"protobuf>=3.20.3,<4"', '"protobuf>=4"', "protobuf>=4 is asked for, and the lock has 3"),
+        (r"\A", "--index-url https://example.com/simple\n", "--index-url is no package"),
+        ("^tqdm==", "tqdm>=", "is not pinned with == and sha256 hashes"),
+        (r"^(tqdm==\S+)( \\\n +--hash\S+)+", r"\1", "is not pinned with == and sha256 hashes"),
     ],
 )
-def test_a_difference_is_noticed(change, problem):
-    texts = [PYPROJECT, LOCK]
-    which = 0 if change[0].startswith('"') else 1
-    old = re.escape(change[0]) if which == 0 else change[0]
-    texts[which], count = re.subn(old, change[1], texts[which], count=1, flags=re.M)
-    assert count == 1
-    (found,) = lock_problems(*texts)
+def test_a_difference_is_noticed(old, new, problem):
+    changed = [re.sub(old, new, text, count=1, flags=re.M) for text in (PYPROJECT, LOCK)]
+    pair = (changed[0], LOCK) if old.startswith('"') else (PYPROJECT, changed[1])
+    assert pair != (PYPROJECT, LOCK)
+    (found,) = lock_problems(*pair)
     assert problem in found

@@ -4,15 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT
 
-needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
-
-# --- the Makefile -----------------------------------------------------------------------------
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 
 # Stand-in for uv: logs its arguments. `venv` makes a python that prints its arguments; `pip sync`
 # fails if there is a file `offline`, and logs a .ready that was made too early.
@@ -31,15 +28,18 @@ esac
 @pytest.fixture
 def house(tmp_path):
     """A folder with the real Makefile, uv already there (the stand-in), and no environment."""
-    for name in ("Makefile", "requirements.txt", "requirements-uv.txt", "build-constraints.txt"):
+    files = ("Makefile", "requirements.txt", "requirements-uv.txt", "build-constraints.txt")
+    for name in (*files, ".python-version"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copy(ROOT / ".python-version", tmp_path)
-    uv = tmp_path / ".tools" / "uv" / "bin" / "uv"
-    uv.parent.mkdir(parents=True)
-    uv.write_text(FAKE_UV)
-    uv.chmod(0o755)
-    (tmp_path / ".tools" / ".ready").touch()
+    write_program(tmp_path / ".tools/uv/bin/uv", FAKE_UV)
+    (tmp_path / ".tools/.ready").touch()
     return tmp_path
+
+
+def write_program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def make(folder, *words):
@@ -52,7 +52,6 @@ def make(folder, *words):
     return done.returncode, done.stdout + done.stderr, (folder / "log").read_text().split("\n")[:-1]
 
 
-@needs_make
 def test_help_is_the_default_lists_every_target_and_fits_80_columns(house):
     code, output, asked = make(house)
     targets = re.search(r"(?m)^\.PHONY: (.*)$", (ROOT / "Makefile").read_text())[1].split()
@@ -61,73 +60,47 @@ def test_help_is_the_default_lists_every_target_and_fits_80_columns(house):
     assert max(map(len, output.splitlines())) <= 80
 
 
-@needs_make
 def test_environment_is_made_once_and_synced_when_the_lock_changes(house):
-    assert make(house, "setup")[2] == ["venv --quiet", "pip sync"]
+    (house / "offline").touch()
+    assert make(house, "setup")[0] != 0
+    (house / "offline").unlink()
+    assert make(house, "setup")[2] == ["venv --quiet", "pip sync"]  # an unfinished one is made anew
     assert make(house, "setup")[2] == []
-    later = (house / ".venv" / ".ready").stat().st_mtime + 10
+    later = (house / ".venv/.ready").stat().st_mtime + 10
     os.utime(house / "requirements.txt", (later, later))
     assert make(house, "setup")[2] == ["pip sync"]
 
 
-@needs_make
-def test_unfinished_environment_is_made_anew(house):
-    (house / "offline").touch()
-    assert make(house, "setup")[0] != 0
-    (house / "offline").unlink()
-    assert make(house, "setup")[2] == ["venv --quiet", "pip sync"]
-
-
-@needs_make
-@pytest.mark.parametrize(
-    ("words", "arguments"),
-    [
-        (["train"], ["train.py", "experiment=quickstart"]),
-        (
-            ["train", "ARGS=scheduler=step 'epochs=3'"],
-            ["train.py", "scheduler=step", "epochs=3"],
-        ),
-        (["train", "ARGS='a=${seed}'"], ["train.py", "a=${seed}"]),
-        (["test"], ["-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile"]),
-        (
-            ["test", 'ARGS=-k "a or b"'],
-            ["-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "-k", "a or b"],
-        ),
-    ],
-)
-def test_arguments_reach_python(house, words, arguments):
+def test_arguments_reach_python(house):
     make(house, "setup")
-    code, output, _ = make(house, *words)
-    assert code == 0
-    assert re.findall("<(.*)>", output) == arguments
+    tests = ["-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile"]
+    for words, arguments in (
+        (["train"], ["train.py", "experiment=quickstart"]),
+        (["train", "ARGS=scheduler=step 'epochs=3'"], ["train.py", "scheduler=step", "epochs=3"]),
+        (["train", "ARGS='a=${seed}'"], ["train.py", "a=${seed}"]),
+        (["test"], tests),
+        (["test", 'ARGS=-k "a or b"'], [*tests, "-k", "a or b"]),
+    ):
+        code, output, _ = make(house, *words)
+        assert (code, re.findall("<(.*)>", output)) == (0, arguments)
 
 
-@needs_make
-def test_tensorboard_names_a_missing_folder(house):
+def test_tensorboard_and_lint_name_what_is_wrong(house):
     make(house, "setup")
     code, output, _ = make(house, "tensorboard", "LOGDIR=nowhere")
-    assert code != 0
-    assert "There is no folder nowhere yet" in output
+    assert code != 0 and "There is no folder nowhere yet" in output
     (house / "nowhere").mkdir()
     assert "<nowhere>\n<--host>\n<127.0.0.1>" in make(house, "tensorboard", "LOGDIR=nowhere")[1]
-
-
-@needs_make
-def test_lint_names_all_that_failed(house):
-    make(house, "setup")
-    for name, code in {"ruff": 1, "hadolint": 0}.items():
-        (house / ".venv" / "bin" / name).write_text(f"#!/bin/sh\nexit {code}\n")
-        (house / ".venv" / "bin" / name).chmod(0o755)
+    write_program(house / ".venv/bin/ruff", "#!/bin/sh\nexit 1\n")
+    write_program(house / ".venv/bin/hadolint", "#!/bin/sh\nexit 0\n")
     code, output, _ = make(house, "lint")
     assert code != 0
     assert "lint failed: ruff check, ruff format (run make format)\n" in output
 
 
-@needs_make
 def test_clean_keeps_runs_and_data(house):
     make(house, "setup")
     for name in ("outputs", "datasets", "__pycache__", ".mypy_cache"):
         (house / name).mkdir()
     assert make(house, "clean")[0] == 0
-    left = {path.name for path in house.iterdir() if path.is_dir()}
-    assert left == {"outputs", "datasets"}
+    assert {path.name for path in house.iterdir() if path.is_dir()} == {"outputs", "datasets"}

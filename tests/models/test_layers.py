@@ -29,13 +29,8 @@ def plain_conv(images, weights, stride, groups):
 
 @pytest.mark.parametrize(
     ("in_channels", "out_channels", "size", "stride", "groups"),
-    [
-        (4, 6, 3, 1, 1),
-        (4, 6, 3, 2, 2),  # ResNeXt
-        (4, 4, 3, 1, 4),  # depthwise: MobileNetV2, ShuffleNetV2
-        (4, 4, 3, 2, 4),
-        (3, 3, 5, 1, 3),  # ConvMixer
-    ],
+    # plain; ResNeXt; depthwise in MobileNetV2 and ShuffleNetV2; ConvMixer
+    [(4, 6, 3, 1, 1), (4, 6, 3, 2, 2), (4, 4, 3, 1, 4), (4, 4, 3, 2, 4), (3, 3, 5, 1, 3)],
 )
 def test_grouped_convolutions_and_their_gradients_are_right(
     in_channels, out_channels, size, stride, groups
@@ -54,7 +49,7 @@ def test_grouped_convolutions_and_their_gradients_are_right(
     # Convolution is linear in each: the gradient along a direction is the convolution with it.
     slope = rng.standard_normal(expected.shape)
     (out * flow.tensor(slope.astype(np.float32))).sum().backward()
-    for _ in range(5):
+    for _ in range(3):
         direction = rng.standard_normal(weights.shape)
         along = (plain_conv(images, direction, stride, groups) * slope).sum()
         assert math.isclose((layer.weight.grad.numpy() * direction).sum(), along, abs_tol=1e-3)
@@ -78,12 +73,8 @@ def test_a_biased_convolution_is_oneflows(settings):
 
 
 @pytest.mark.parametrize(
-    ("mode", "groups", "variance"),
-    [
-        ("fan_out", 1, 2 / (64 * 9)),
-        ("fan_in", 1, 2 / (32 * 9)),
-        ("fan_out", 32, 2 / (64 * 9)),  # all groups count
-    ],
+    ("mode", "groups", "variance"),  # all groups count
+    [("fan_out", 1, 2 / (64 * 9)), ("fan_in", 1, 2 / (32 * 9)), ("fan_out", 32, 2 / (64 * 9))],
 )
 def test_convolutions_start_with_the_variance_of_he_et_al(mode, groups, variance):
     flow.manual_seed(0)
@@ -95,10 +86,9 @@ def test_convolutions_start_with_the_variance_of_he_et_al(mode, groups, variance
     assert not net[0].bias.numpy().any()
 
 
-@pytest.mark.parametrize("num_classes", [0, -1, 2.5, "100", True, None])
-@pytest.mark.parametrize(
-    "build", [convnet.convnet_tiny, resnet.resnet20, resnet9.resnet9, vit.vit_lite_7_4]
-)
-def test_an_impossible_number_of_classes_is_refused_in_one_sentence(build, num_classes):
-    with pytest.raises(ValueError, match=r"^num_classes=.*: expected an integer of at least 1\.$"):
-        build(num_classes)
+def test_an_impossible_number_of_classes_is_refused_in_one_sentence():
+    for build in (convnet.convnet_tiny, resnet.resnet20, resnet9.resnet9, vit.vit_lite_7_4):
+        with pytest.raises(
+            ValueError, match=r"^num_classes=0: expected an integer of at least 1\.$"
+        ):
+            build(0)

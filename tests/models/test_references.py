@@ -4,8 +4,6 @@ The counts are those of the references' code, built for 10 or for 100 classes (w
 the two only, the other follows from the last layer). tests/models/test_yaml.py builds the models.
 """
 
-import pytest
-
 from models.convmixer import convmixer_256_8
 from models.resnet import resnet20
 
@@ -51,8 +49,6 @@ SIZES = {
 
 
 # By hand. A convolution without bias has in * out * area weights, a norm 2 per channel.
-
-
 def basics(n):
     """The stem, and three stages of n basic blocks with 16, 32 and 64 channels; option A."""
     total = 3 * 16 * 9 + 2 * 16
@@ -81,21 +77,12 @@ RESNET34 = resnet(basic_stage, (64, 64, 3), (64, 128, 4), (128, 256, 6), (256, 5
 RESNET50 = resnet(bottleneck_stage, (64, 64, 3), (256, 128, 4), (512, 256, 6), (1024, 512, 3))
 
 
-@pytest.mark.parametrize(
-    ("name", "by_hand", "features"),
-    [
-        ("resnet20", basics(3), 64),
-        ("resnet32", basics(5), 64),
-        ("resnet44", basics(7), 64),
-        ("resnet56", basics(9), 64),
-        ("resnet110", basics(18), 64),
-        ("resnet18", RESNET18, 512),
-        ("resnet34", RESNET34, 512),
-        ("resnet50", RESNET50, 2048),
-    ],
-)
-def test_the_sizes_of_resnets_add_up(name, by_hand, features):
-    assert tuple(by_hand + classes * (features + 1) for classes in (10, 100)) == SIZES[name]
+def test_the_sizes_of_resnets_add_up():
+    sums = {f"resnet{6 * n + 2}": (basics(n), 64) for n in (3, 5, 7, 9, 18)}
+    sums |= {"resnet18": (RESNET18, 512), "resnet34": (RESNET34, 512), "resnet50": (RESNET50, 2048)}
+    for name, (by_hand, features) in sums.items():
+        sizes = tuple(by_hand + classes * (features + 1) for classes in (10, 100))
+        assert sizes == SIZES[name], name
 
 
 def count(model):

@@ -14,27 +14,22 @@ FILES = {path.stem: path for path in sorted((ROOT / "conf/model").glob("*.yaml")
 
 # Sides of the images here: so small that 2 x 2 positions are left at the end, where the last layer
 # takes the mean over any number of them. The others need 32 x 32.
-SIDES = dict.fromkeys(
+SIDES = dict.fromkeys(FILES, 16)
+SIDES |= dict.fromkeys(("convnet_tiny", "vit_lite_7_4", "flowvision"), 32)
+SIDES |= {name: 32 for name in FILES if name.startswith("vgg")}
+SIDES |= dict.fromkeys(
     (
         *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "preact_resnet110"),
         *("preact_resnet164", "wrn_28_10", "wrn_16_8", "wrn_40_4", "densenet_bc_100_12"),
         *("densenet_bc_190_40", "resnext29_8x64d", "resnext29_16x64d"),
     ),
     8,
-) | dict.fromkeys(
-    (
-        *("resnet18", "resnet34", "resnet50", "se_resnet18", "se_resnet50", "preact_resnet18"),
-        *("densenet_bc_121_12", "mobilenet_v2", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0"),
-        *("googlenet", "resnet9", "convmixer_256_8"),
-    ),
-    16,
 )
 # Plain, residual, and with attention and dropout: these are trained by default, `full` trains all.
 TRAINED = ("convnet_tiny", "resnet20", "vit_lite_7_4")
 # By heart: 0.001, with Adam, is too much for three linear layers that start small. Without batch
 # norm 16 layers make all images of fine noise alike, so that model gets squares of 8 x 8 pixels.
-LEARNING_RATES = dict.fromkeys(("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"), 3e-4)
-LEARNING_RATES["vgg16"] = 1e-4
+LEARNING_RATES = {name: 3e-4 for name in FILES if name.startswith("vgg")} | {"vgg16": 1e-4}
 GRAINS = {"vgg16": 8}
 # 164 layers of batch statistics over two images: not even 2e-4 along the gradient is a small step.
 # That it learns is shown by the 64 images (full).
@@ -105,12 +100,12 @@ def test_every_file_builds_the_model_of_its_header():
             layers = [m for m in model.modules() if isinstance(m, flow.nn.Linear)]
             per_class = sum(parameter[0].numel() for parameter in layers[-1].parameters())
             assert (size - 90 * per_class, size) == SIZES[name], name
-        check_logits(name, images(2, SIDES.get(name, 32)), model=model)
+        check_logits(name, images(2, SIDES[name]), model=model)
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_model_trains_and_its_evaluation_changes_nothing(name):
-    check_training_step(name, images(2, SIDES.get(name, 32)))
+    check_training_step(name, images(2, SIDES[name]))
     model = build(name, num_classes=10).eval()
     before = arrays(model)
     logits = model(images(4)).numpy()
@@ -136,7 +131,7 @@ def test_a_model_of_flowvision_takes_the_place_of_any_model():
 def test_every_model_makes_logits_for_whole_images_and_trains(name):
     for num_classes in (10, 100):
         check_logits(name, images(2), num_classes)
-    check_training_step(name, images(2, SIDES.get(name, 32)))
+    check_training_step(name, images(2, SIDES[name]))
 
 
 @pytest.mark.full
@@ -148,7 +143,7 @@ def test_every_model_learns_64_images_by_heart(name):
         if any(word in type(module).__name__ for word in ("Dropout", "StochasticDepth")):
             module.eval()
     grain = GRAINS.get(name, 1)
-    batch = images(64, SIDES.get(name, 32) // grain)
+    batch = images(64, SIDES[name] // grain)
     batch = batch.repeat_interleave(grain, 2).repeat_interleave(grain, 3)
     labels = flow.tensor(np.arange(64) % 10)  # of equal numbers, or one image takes long
     optimizer = flow.optim.Adam(model.parameters(), lr=LEARNING_RATES.get(name, 0.001))

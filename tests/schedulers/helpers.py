@@ -21,6 +21,15 @@ def node(target: str, **arguments) -> dict:
     return {"_target_": TARGETS.get(target, target), **arguments}
 
 
+def sequential(*schedulers, at, rescaling=True) -> dict:
+    parts = {"schedulers": list(schedulers), "milestones": at, "interval_rescaling": rescaling}
+    return node("SequentialLR", **parts)
+
+
+def chained(*schedulers) -> dict:
+    return node("ChainedScheduler", schedulers=list(schedulers))
+
+
 def build_optimizer(*base_lrs: float):
     return flow.optim.SGD([{"params": [flow.zeros(1)], "lr": lr} for lr in base_lrs], lr=0.0)
 

@@ -3,14 +3,12 @@ import sys
 
 import pytest
 from omegaconf import OmegaConf
-from oneflow.optim import lr_scheduler as upstream
 
-from schedulers import Horizon, build_scheduler, compose, is_plateau, trace_lr
+from schedulers import Horizon, build_scheduler, is_plateau, trace_lr
 from tests.schedulers.helpers import YAMLS, build_optimizer, node, sentence_of, stepped
 
 RUN = Horizon(total_steps=100, steps_per_epoch=10)
 COSINE = node("CosineAnnealingLR", T_max="80%")
-NOAM = {"_target_": "schedulers.noam.noam_factor", "_partial_": True, "warmup_steps": "10%"}
 
 
 def build(schedule, *base_lrs):
@@ -45,19 +43,6 @@ def test_building_sets_the_rates_of_step_0():
     assert build(COSINE | {"last_step": -1}).last_step == 0  # the default may be given
 
 
-@pytest.mark.parametrize("name", ["LambdaLR", "SequentialLR", "WarmupLR", "ChainedScheduler"])
-def test_oneflows_composites_become_those_that_nest(name):
-    arguments = {
-        "LambdaLR": {"lr_lambda": NOAM},
-        "SequentialLR": {"schedulers": [COSINE], "milestones": []},
-        "WarmupLR": {},
-        "ChainedScheduler": {"schedulers": [COSINE]},
-    }
-    scheduler = build(node(name, **arguments[name]))
-    assert type(scheduler) is getattr(compose, name)
-    assert isinstance(scheduler, getattr(upstream, name))
-
-
 def test_a_config_of_hydra_builds_with_its_references_resolved():
     config = OmegaConf.create(
         {"length": "50%", "scheduler": node("MultiStepLR", milestones=["${length}", "60%"])}
@@ -65,11 +50,6 @@ def test_a_config_of_hydra_builds_with_its_references_resolved():
     scheduler = build(config.scheduler)
     assert scheduler.milestones == [50, 60]
     assert type(scheduler.milestones) is list
-
-
-def test_a_function_is_given_the_step():
-    scheduler = build(node("LambdaLR", lr_lambda=NOAM))
-    assert [scheduler.lr_lambdas[0](step) for step in (1, 10, 40)] == [0.1, 1.0, 0.5]
 
 
 USER_MODULE = """

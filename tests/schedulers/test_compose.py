@@ -6,7 +6,15 @@ import pytest
 from oneflow.optim import lr_scheduler as upstream
 
 from schedulers import Horizon, build_scheduler, compose, trace_lr
-from tests.schedulers.helpers import build_optimizer, node, rates, sentence_of, stepped
+from tests.schedulers.helpers import (
+    build_optimizer,
+    chained,
+    node,
+    rates,
+    sentence_of,
+    sequential,
+    stepped,
+)
 
 HALF = sqrt(2) / 2
 RUN = Horizon(100, 10)
@@ -16,16 +24,6 @@ COSINE = node("CosineAnnealingLR", T_max=8)
 STAIRS = node("StepLR", step_size=4, gamma=0.5)
 RAMP = node("LinearLR", start_factor=0.5, total_iters=2)
 WARM = node("WarmupLR", scheduler_or_optimizer=COSINE, warmup_iters=2, warmup_factor=0.5)
-
-
-def sequential(*schedulers, at, rescaling=True) -> dict:
-    return node(
-        "SequentialLR", schedulers=list(schedulers), milestones=at, interval_rescaling=rescaling
-    )
-
-
-def chained(*schedulers) -> dict:
-    return node("ChainedScheduler", schedulers=list(schedulers))
 
 
 def warmed(inner, **arguments) -> dict:
@@ -142,6 +140,9 @@ def test_warmup_is_oneflows_bit_for_bit(method, prefix):
     options = {"warmup_method": method, "warmup_prefix": prefix, "warmup_iters": 11}
     for child in range(3):
         assert same_curves(lambda lib, o, c=child: lib.WarmupLR(children(o)[c], **options))
+    options["warmup_iters"] = 0  # no warm-up: the schedule inside
+    assert same_curves(lambda lib, o: lib.WarmupLR(children(o)[1], **options))
+    options["warmup_iters"] = 11
     assert same_curves(lambda lib, o: lib.WarmupLR(o, **options))
 
 

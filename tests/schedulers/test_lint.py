@@ -6,7 +6,7 @@ import pytest
 
 from schedulers import Horizon, trace_lr
 from schedulers.lint import RULES, SHAPE_RULES, Finding, lint_trace
-from tests.schedulers.helpers import YAMLS, node
+from tests.schedulers.helpers import YAMLS, chained, node, sequential
 
 RUN = Horizon(total_steps=1000, steps_per_epoch=100)
 
@@ -40,15 +40,6 @@ def restarts(T_0, **arguments):
 
 def linear(start, end, steps):
     return node("LinearLR", start_factor=start, end_factor=end, total_iters=steps)
-
-
-def sequential(*schedulers, at, rescale=True):
-    parts = {"schedulers": list(schedulers), "milestones": [at], "interval_rescaling": rescale}
-    return node("SequentialLR", **parts)
-
-
-def chained(*schedulers):
-    return node("ChainedScheduler", schedulers=list(schedulers))
 
 
 def stairs(step_size, gamma=0.1):
@@ -108,14 +99,15 @@ TRAPS = [
     ("negative", 701, function("line_down", zero_at=700), function("line_down", zero_at=1000)),
     ("not_finite", 7, function("nan_at", at=7), function("line_down", zero_at=1000)),
     ("warmup", 999, warmup(None, warmup_iters=1500), warmup(None, warmup_iters=500)),
+    ("warmup", 999, linear(0.1, 1.0, 1500), linear(0.1, 1.0, 900)),
     ("warmup", 999, node("NoamLR", warmup_steps=1200), node("NoamLR", warmup_steps=900)),
     ("length", 999, cosine(1200), cosine(1005)),
     ("length", 999, warmup(cosine("100%")), warmup(cosine("92%"))),
     (
         "length",
         999,
-        sequential(WARM, cosine(1000), at=100),
-        sequential(WARM, cosine(1000), at=100, rescale=False),
+        sequential(WARM, cosine(1000), at=[100]),
+        sequential(WARM, cosine(1000), at=[100], rescaling=False),
     ),
     ("length", 999, one_cycle(2000), one_cycle(1000)),
     ("length", 700, one_cycle(700), one_cycle(995)),
@@ -135,8 +127,8 @@ TRAPS = [
     (
         "jump",
         500,
-        sequential(FIXED, EXPONENTIAL, at=500, rescale=False),
-        sequential(FIXED, EXPONENTIAL, at=500),
+        sequential(FIXED, EXPONENTIAL, at=[500], rescaling=False),
+        sequential(FIXED, EXPONENTIAL, at=[500]),
     ),
     ("constant", 0, stairs("10ep"), stairs("9ep")),
     ("constant", 0, constant(0.5, 2000), FIXED),

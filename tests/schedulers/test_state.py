@@ -5,15 +5,15 @@ import json
 import pytest
 
 from schedulers import Horizon, build_scheduler
-from tests.schedulers.helpers import YAMLS, build_optimizer, node, stepped
+from tests.schedulers.helpers import YAMLS, build_optimizer, chained, node, sequential, stepped
 
 RUN = Horizon(40, 10)
 NOAM = {"_target_": "schedulers.noam.noam_factor", "_partial_": True, "warmup_steps": 4}
 HOLD = {"_target_": "schedulers.multiplicative.hold_then_decay", "_partial_": True}
 WARM = node("WarmupLR", scheduler_or_optimizer=node("LambdaLR", lr_lambda=NOAM), warmup_iters=3)
 MULTIPLIED = node("MultiplicativeLR", lr_lambda=HOLD | {"hold_steps": 2, "gamma": 0.9})
-CHAINED = node("ChainedScheduler", schedulers=[node("StepLR", step_size=4), MULTIPLIED])
-DEEP = node("SequentialLR", schedulers=[WARM, CHAINED], milestones=[15], interval_rescaling=True)
+CHAINED = chained(node("StepLR", step_size=4), MULTIPLIED)
+DEEP = sequential(WARM, CHAINED, at=[15])
 
 
 def continued(schedule, cut: int) -> list[list[float]]:

@@ -3,34 +3,29 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import oneflow as flow
 import pytest
 
 from scripts.benchmark import __main__ as benchmark
 from scripts.benchmark import peers
-from scripts.benchmark.measure import Options, in_turns, run_child
+from scripts.benchmark.measure import in_turns, run_child
 from tests.conftest import ROOT
 
 
 def test_turns_alternate_which_action_begins():
-    """The first takes 3 s (6 s of the processor) and the second 1 s; the first turn is left out."""
-    wall, processor, order = [0.0], [0.0], []
+    """The first takes 3 s and the second 1 s; the first turn is left out."""
+    clock, order = [0.0], []
 
-    def action(name, wall_times, processor_time):
-        left = iter(wall_times)
-
+    def action(name, times):
         def act():
-            wall[0] += next(left)
-            processor[0] += processor_time
+            clock[0] += next(times)
             order.append(name)
 
         return act
 
-    first, second = action("a", [99, 3, 3, 4], 6), action("b", [1, 1, 1, 2], 1)
-    clocks = (lambda: wall[0], lambda: processor[0])
-    assert in_turns(first, second, 3, clocks) == [[3.0, 3.0, 2.0], [6.0, 6.0, 6.0]]
+    first, second = action("a", iter([99, 3, 3, 4])), action("b", iter([1, 1, 1, 2]))
+    assert in_turns(first, second, 3, lambda: clock[0], lambda: 2 * clock[0]) == [[3, 3, 2]] * 2
     assert "".join(order) == "ab" + "ba" + "ab" + "ba"
 
 
@@ -44,35 +39,27 @@ def test_a_child_has_the_users_environment(monkeypatch):
 
 
 def test_losses_of_another_model_are_noticed():
-    for last, equal in ((4.4001, True), (4.3, False)):
+    def check(*expected):
         losses = iter([4.6, 4.5, 4.4])
-        try:
-            peers.check_losses(lambda: flow.tensor(next(losses)), [4.6, 4.5, last], "net")  # noqa: B023
-        except RuntimeError as error:
-            assert not equal and "net: the losses are" in str(error)
-        else:
-            assert equal
+        peers.check_losses(lambda: flow.tensor(next(losses)), [4.6, *expected], "net")
+
+    check(4.5, 4.4001)
+    with pytest.raises(RuntimeError, match="net: the losses are"):
+        check(4.5, 4.3)
 
 
 def test_command_line(capsys):
-    every = list(benchmark.SECTIONS)
-    read = benchmark.read_arguments
-    assert read(["blas", "loader", "--quick"]) == (
-        ["blas", "loader"],
-        Options(quick=True),
-        Path("benchmark.json"),
-    )
-    assert [Options(quick=quick).turns(7) for quick in (True, False)] == [1, 7]
-    assert read([])[0] == [name for name in every if name != "peers"]
-    assert read(["--torch-python", "p"])[0] == every
-    assert read(["--cifar100", "x"])[1].cifar100 == Path.cwd() / "x"
-    for words, message in (
-        (["blass"], "unknown section 'blass': choose from loader, trainer"),
-        (["peers"], "the section peers needs --torch-python PYTHON"),
+    every, read = list(benchmark.SECTIONS), benchmark.read_arguments
+    assert read(["graph", "loader", "--quick"]).sections == ["graph", "loader"]
+    assert read([]).sections == [name for name in every if name != "peers"]
+    assert read(["--torch-python", "p"]).sections == every
+    for name, message in (
+        ("graphs", "unknown section 'graphs'"),
+        ("peers", "needs --torch-python"),
     ):
-        with pytest.raises(SystemExit) as error:
-            read(words)
-        assert error.value.code == 2 and message in capsys.readouterr().err
+        with pytest.raises(SystemExit, match="2"):
+            read([name])
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.full

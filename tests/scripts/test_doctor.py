@@ -10,19 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 from scripts import doctor
-from scripts.doctor import SETUP, START, Finding
+from scripts.doctor import SETUP, START
 from tests.conftest import ROOT, TINY
 
 SMALL = [word for word in TINY if word.startswith("dataset")]
 BARE = os.path.realpath(sys.executable)  # this Python outside of its environment: no packages
-COMMANDS = [
-    "train.py",
-    *(
-        f"-m scripts.{name}"
-        for name in ("benchmark", "compare", "explorer", "export", "lr_range_test", "models")
-    ),
-    *("-m scripts.preview", "-m scripts.preview_augment", "-m scripts.recipes"),
-]
+COMMANDS = {path.stem for path in ROOT.glob("scripts/*.py")} - {"__init__", "doctor"}
+COMMANDS |= {path.parent.name for path in ROOT.glob("scripts/*/__main__.py")}
 
 
 def run_doctor(*words: str, python: str = sys.executable, **environment: str):
@@ -48,6 +42,8 @@ def test_a_good_machine():
     python = sys.executable if here.startswith("..") else here
     assert done.stdout.endswith(f"Next: {python} train.py experiment=quickstart\n")
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
+    reason = "FAIL  dataset.rot: dataset has no key 'rot'"
+    assert findings_of(run_doctor("dataset.rot=x").stdout)[START].startswith(reason)
 
 
 def test_a_python_without_packages():
@@ -56,46 +52,32 @@ def test_a_python_without_packages():
     assert done.returncode == 1
     assert found["oneflow"].startswith("FAIL  OneFlow is not installed for this Python > ")
     assert found["data set"] == "note  not checked: its reader needs the packages"
-    assert START not in found
-    assert done.stdout.endswith(
-        "\n\n1 failed. Begin at the top: one cause often has several effects.\n"
-    )
+    assert START not in found and "\n\n1 failed. Begin at the top" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["scripts/__init__.py", "scripts/doctor.py", "engine/process/machine.py", "common/files.py"],
-)
-def test_an_old_python_can_read_what_the_doctor_needs(name):
-    ast.parse((ROOT / name).read_text(), feature_version=(3, 8))
+def test_an_old_python_can_read_what_the_doctor_needs():
+    for name in ("scripts/__init__", "scripts/doctor", "engine/process/machine", "common/files"):
+        ast.parse((ROOT / f"{name}.py").read_text(), feature_version=(3, 8))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["train.py", *sorted(COMMANDS)])
 def test_every_command_names_a_missing_package(command):
-    words = [BARE, "-s", *command.split()]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    words = [command] if command == "train.py" else ["-m", f"scripts.{command}"]
+    done = subprocess.run([BARE, "-s", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     expected = r"error: package '\w+' is missing from this Python. To fix it, run: "
     assert re.fullmatch(rf"{expected}{BARE} -m scripts\.doctor\n", done.stderr)
 
 
-@pytest.mark.parametrize(
-    ("version", "ready", "line"),
-    [
-        ((3, 10, 13), False, ""),
-        ((3, 11, 7), False, SETUP),
-        ((3, 9, 18), False, SETUP),
-        ((3, 11, 7), True, ".venv/bin/python -m scripts.doctor"),
-    ],
-)
-def test_another_python(tmp_path, monkeypatch, version, ready, line):
+def test_another_python(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
-    if ready:
-        (tmp_path / ".venv").mkdir()
-        (tmp_path / ".venv/.ready").touch()
-    finding = doctor.check_python(version, "/usr/bin/python3")
-    assert (finding.status, finding.line) == ("FAIL" if line else "ok", line)
-    assert finding.text.startswith(".".join(map(str, version)) + " (/usr/bin/python3)")
+    (tmp_path / ".venv").mkdir()
+    for version, line in (((3, 10, 13), ""), ((3, 11, 7), SETUP), ((3, 9, 18), SETUP)):
+        finding = doctor.check_python(version, "/usr/bin/python3")
+        assert (finding.status, finding.line) == ("FAIL" if line else "ok", line)
+        assert finding.text.startswith(".".join(map(str, version)) + " (/usr/bin/python3)")
+    (tmp_path / ".venv/.ready").touch()
+    assert doctor.check_python((3, 11, 7), "p").line == ".venv/bin/python -m scripts.doctor"
 
 
 def test_a_wrong_version_has_a_line_to_type(monkeypatch):
@@ -117,7 +99,6 @@ def test_a_wrong_version_has_a_line_to_type(monkeypatch):
     ("check", "arguments", "status", "text"),
     [
         ("compare_lock", ({"a": "1"}, {"a": "1"}), "ok", "1, as in requirements.txt"),
-        ("compare_lock", ({"a": "1"}, {"a": "3"}), "note", "not as locked: a 3 (not 1)"),
         ("compare_lock", ({"a": "1", "b": "2"}, {"a": None, "b": "3"}), "FAIL", "not installed: a"),
         ("check_kernel", ("Haswell", True), "ok", "Haswell"),
         ("check_kernel", ("Prescott", True), "note", "OPENBLAS_CORETYPE is set"),
@@ -144,63 +125,34 @@ def test_folders(tmp_path, monkeypatch):
     found = doctor.check_folder("outputs", "outputs", doctor.SETUP_ROOM)
     assert found[::2] == ("FAIL", "outputs: only 2.5 GB free, expected 5: make room")
     assert doctor.check_folder("dataset.root", "closed").status == "note"
-    (tmp_path / "outputs").mkdir(mode=0o555)
-    found = doctor.check_folder("outputs", "outputs")
+    found = doctor.check_folder("outputs", "closed")
     assert (found.status, found.line) == ("FAIL", "hydra.run.dir=FOLDER")
 
 
-@pytest.mark.parametrize(
-    ("node", "status", "text"),
-    [
-        ({}, "note", "dataset.root=empty"),
-        ({"download": False}, "FAIL", "dataset.root=empty"),
-        ({"root": "nowhere"}, "FAIL", "nowhere"),
-        ({"root": "damaged"}, "FAIL", "damaged"),
-    ],
-)
-def test_data(tmp_path, monkeypatch, node, status, text):
+def test_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("empty", "damaged"):
         (tmp_path / name).mkdir()
     (tmp_path / "damaged/cifar-100-python.tar.gz").write_bytes(b"not an archive")
     build = {"_target_": "data.cifar.build_cifar100", "val_size": 5000, "train_size": None}
-    finding = doctor.check_data(build | {"root": "empty", "download": True} | node)
-    assert finding.status == status and text in finding.text
-    assert finding.text.endswith("Or let the first run download it") == (status == "note")
+    cases = {("empty", True): "note", ("empty", False): "FAIL", ("nowhere", True): "FAIL"}
+    for (root, download), status in (cases | {("damaged", True): "FAIL"}).items():
+        finding = doctor.check_data(build | {"root": root, "download": download})
+        assert finding.status == status and root in finding.text
+        assert finding.text.endswith("Or let the first run download it") == (status == "note")
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        (
-            "raise TypeError('Descriptors cannot.\\nMore')",
-            "OneFlow cannot be imported (Descriptors cannot). ",
-        ),
-        ("import os; os.abort()", "the process was ended by SIGABRT"),
-    ],
-)
-def test_oneflow_that_does_not_start(tmp_path, code, reason):
+def test_oneflow_that_does_not_start(tmp_path):
     (tmp_path / "oneflow").mkdir()
-    (tmp_path / "oneflow/__init__.py").write_text(code)
-    done = run_doctor(*SMALL, PYTHONPATH=str(tmp_path))
+    file, env = tmp_path / "oneflow/__init__.py", {"PYTHONPATH": str(tmp_path)}
+    file.write_text("import os; os.abort()")
+    done = run_doctor(*SMALL, **env)
     assert done.returncode == 1
-    assert findings_of(done.stdout)[START].startswith(f"FAIL  {reason}")
-    if "TypeError" in code:  # a training fails with the same sentence
-        command = [sys.executable, "train.py", *TINY, f"hydra.run.dir={tmp_path}/run"]
-        env = os.environ | {"PYTHONPATH": str(tmp_path)}
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
-        assert done.returncode == 1 and done.stderr.startswith(f"error: {reason}")
-
-
-def test_a_mistyped_key():
-    done = run_doctor("dataset.rot=x")
-    reason = "FAIL  dataset.rot: dataset has no key 'rot'"
-    assert findings_of(done.stdout)[START].startswith(reason)
-
-
-def test_a_finding_is_wrapped():
-    text = doctor.format_finding(Finding("FAIL", "x", "word " * 20, "make clean setup"))
-    first, second, line = text.splitlines()
-    assert first.startswith("FAIL  x                   word word") and len(first) <= 80
-    assert second == " " * 26 + " ".join(["word"] * 9)
-    assert line == " " * 26 + "> make clean setup"
+    assert findings_of(done.stdout)[START] == "FAIL  the process was ended by SIGABRT"
+    file.write_text("raise TypeError('Descriptors cannot.\\nMore')")
+    reason = "OneFlow cannot be imported (Descriptors cannot). "
+    assert findings_of(run_doctor(*SMALL, **env).stdout)[START].startswith(f"FAIL  {reason}")
+    # a training fails with the same sentence
+    command = [sys.executable, "train.py", *TINY, f"hydra.run.dir={tmp_path}/run"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {reason}")

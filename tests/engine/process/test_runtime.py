@@ -102,7 +102,7 @@ def test_dropout_of_oneflow_ignores_the_seed():
     ("problem", "sentence", "warns"),
     [
         ("no NVIDIA driver is installed", "no NVIDIA driver is installed", False),
-        (machine.architecture_problem((9, 0)), "compute capability 9.0", True),
+        (machine.architecture_problem(9, 0), "compute capability 9.0", True),
         (None, "the driver finds a GPU and OneFlow does not", True),
     ],
 )

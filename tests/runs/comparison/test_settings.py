@@ -12,9 +12,7 @@ from tests.helpers.studies import read_all, write_run
         ([{"seed": 0}, {"seed": 1}], {"": ["step"]}),
         ([{"device": "cpu"}, {"seed": 1, "dataset__root": "elsewhere"}], {"": ["step"]}),
         ([{"peak_lr": {"step": 0.1}}, {"seed": 1, "dry_run": False}], {"": ["step"]}),
-        ([{"fork": "outputs/RUN"}, {"seed": 1}], {"": ["step"]}),
-        # A key that a run does not have is null.
-        ([{"trainer__ema_decay": None}, {"seed": 1}], {"": ["step"]}),
+        ([{"fork": "outputs/RUN", "trainer__ema_decay": None}, {"seed": 1}], {"": ["step"]}),
         (
             [{"lr": 0.5}, {"lr": 0.1}, {"scheduler": "none", "lr": 0.1}],
             {

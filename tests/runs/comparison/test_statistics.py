@@ -15,12 +15,8 @@ from runs.comparison.statistics import (
 )
 
 
-def by_seed(values):
-    return dict(enumerate(values))
-
-
 def corrected(results, reference="none"):
-    differences = compare({name: by_seed(v) for name, v in results.items()}, reference)
+    differences = compare({name: dict(enumerate(v)) for name, v in results.items()}, reference)
     correct(list(differences.values()))
     return differences
 
@@ -38,17 +34,6 @@ def corrected(results, reference="none"):
 )
 def test_the_mean_and_its_t_interval(values, expected):
     assert mean_interval(values) == pytest.approx(expected, abs=1e-4, nan_ok=True)
-
-
-def test_one_comparison_is_scipys_paired_t_test():
-    none, step = [30.1, 30.9, 29.8, 30.3, 30.6], [31.0, 31.5, 31.1, 31.0, 31.9]
-    found = corrected({"none": none, "step": step})["step"]
-    expected = stats.ttest_rel(step, none)
-    interval = expected.confidence_interval(0.95)
-    assert found.p == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.mean == pytest.approx(0.96)
-    assert found.shown
 
 
 def test_holms_correction_and_the_levels_of_its_intervals():
@@ -70,37 +55,33 @@ def test_holms_correction_and_the_levels_of_its_intervals():
         interval = stats.ttest_rel(results[name], none).confidence_interval(level)
         assert (found[name].low, found[name].high) == pytest.approx((interval.low, interval.high))
     assert [found[name].shown for name in "abc"] == [True, False, False]
+    assert found["a"].mean == pytest.approx(1.0)
 
 
 def test_a_corrected_p_value_is_never_below_that_of_a_smaller_one():
     """0.03 and 0.04 become 0.06 and 0.06, not 0.06 and 0.04: the second may not pass the first."""
     results = {"none": [0, 0], "a": [1, 2], "b": [1, 3]}
-    differences = compare({name: by_seed(v) for name, v in results.items()}, "none")
+    differences = compare({name: dict(enumerate(v)) for name, v in results.items()}, "none")
     differences["a"].p_uncorrected, differences["b"].p_uncorrected = 0.04, 0.03
     correct(list(differences.values()))
     assert [differences[name].p for name in "ab"] == pytest.approx([0.06, 0.06])
 
 
 def make_studies(studies, schedules=6, seeds=4, planted=0.0):
-    """Results of made-up studies: seeds are luckier than others for all, and each run by itself."""
+    """Made-up studies: some seeds are luckier than others, and each run by itself."""
     random = np.random.default_rng(7)
     for _ in range(studies):
         shared = random.normal(0, 0.6, seeds)
         results = {"none": 30 + shared + random.normal(0, 0.3, seeds)}
         for k in range(schedules):
-            own = random.normal(planted if k == 0 else 0.0, 0.3, seeds)
-            results[f"schedule {k}"] = 30 + shared + own
+            alone = random.normal(planted if k == 0 else 0.0, 0.3, seeds)
+            results[f"schedule {k}"] = 30 + shared + alone
         yield corrected(results)
-
-
-def test_a_planted_difference_is_found():
-    found = [study["schedule 0"].shown for study in make_studies(50, seeds=5, planted=3.0)]
-    assert sum(found) >= 48
 
 
 def test_false_positives_over_null_studies_stay_within_the_level():
     """200 studies, no difference in any: at 5 % each, 18 or more have a probability of 1 %."""
-    wrong = sum(any(d.shown for d in study.values()) for study in make_studies(200))
+    wrong = sum(any(d.shown for d in study.values()) for study in make_studies(200, schedules=3))
     assert stats.binom.sf(17, 200, 0.05) < 0.02
     assert wrong <= 17
 
@@ -119,14 +100,7 @@ def test_sentence_interval_and_p_value_never_contradict_each_other():
                 assert ("no difference shown" in sentence) != shown
                 for word in count:
                     count[word] += word in sentence
-    assert all(count.values())
-
-
-def test_only_seeds_that_both_have_are_paired():
-    results = {"none": {0: 30.0, 1: 31.0, 2: 30.0}, "step": {1: 32.0, 2: 31.5, 7: 90.0}}
-    found = compare(results, "none")["step"]
-    assert found.seeds == [1, 2]
-    assert found.values.tolist() == [1.0, 1.5]
+    assert count["better"] > 40 and all(count.values()), count
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,13 @@ from hypothesis import strategies as st
 
 from scripts.explorer.bridge import (
     MAX_TEXT,
-    Setup,
-    names,
     read_command,
     read_state,
     read_yaml,
-    shipped,
-    trace,
     write_command,
     write_yaml,
 )
+from scripts.explorer.setups import Setup, names, shipped, trace
 from tests.helpers.mutations import CHANGES, HOSTILE, mutate
 from tests.helpers.sandbox import outcome
 
@@ -26,8 +23,6 @@ DEEP = "[" * 500 + "]" * 500
 LINES = [
     "hydra.run.dir=.",
     "--config-dir=. scheduler=step",
-    "-cn=evil scheduler=step",
-    "--config-path . scheduler=step",
     "-m scheduler=step",
     "scheduler=step,linear",
     "scheduler=glob(*)",
@@ -38,11 +33,8 @@ LINES = [
     "~scheduler",
     "scheduler@model=step",
     "scheduler=step scheduler=rex",
-    "/scheduler=step",
     "experiment=quickstart",
-    "allow_targets=[os]",
     "resume=outputs/x",
-    "dataset.root=.",
     "scheduler=step model=resnet18",
     "scheduler=step scheduler._target_=os.system",
     "scheduler=none scheduler._target_=schedulers.build.build_scheduler",
@@ -55,9 +47,7 @@ LINES = [
     "scheduler=step 'scheduler.${oc.env:HOME}=1'",
     "scheduler=lambda 'scheduler.lr_lambda._partial_=\"<b>\"'",
     "scheduler=step scheduler.gamma=???",
-    "scheduler=step scheduler.gamma=nan",
     "scheduler=step scheduler.gamma=" + "9" * 400,
-    "scheduler=step scheduler.gamma=" + "9" * 3900,
     "scheduler=step scheduler.gamma='unclosed",
     f"scheduler=step scheduler.gamma={DEEP}",
     "scheduler=step scheduler.gamma=" + "{a:" * 500,
@@ -65,20 +55,11 @@ LINES = [
     "scheduler=step +scheduler." + "a." * 900 + "a=1",
     "scheduler=step scheduler.gamma=range(1,1000000000)",
     "scheduler=step scheduler.gama=1",
-    "scheduler=step +scheduler.gamma=1",
-    "scheduler=step ~scheduler.gama",
     "scheduler=step ~scheduler._target_",
     "scheduler=sequential scheduler.schedulers.7.gamma=1",
     "scheduler=step epochs=1e3",
-    "scheduler=step epochs=0",
-    "scheduler=step epochs=999999",
-    "scheduler=step optimizer.lr=0",
     "scheduler=step optimizer={lr:1}",
-    "scheduler=step dataset.train_size=45001",
-    "scheduler=step batch_size=true",
     "scheduler=step ; touch boom",
-    "scheduler=step && touch boom",
-    "scheduler=step `touch boom`",
     "scheduler=step\npython train.py scheduler=rex",
     "x" * (MAX_TEXT + 1),
     "\0",
@@ -86,12 +67,10 @@ LINES = [
 ]
 YAMLS = [
     "",
-    "just text",
     "- a\n- b",
     "gamma: 1",
     "_target_: os.system",
     "_target_: [os.system]",
-    "_target_: .os",
     "_target_: schedulers.noam:np.load",
     f"_target_: {FIXED}\nx: {{_target_: os.system, _args_: [touch boom]}}",
     f"_target_: {FIXED}\nx: !!python/object/apply:os.system [touch boom]",
@@ -160,33 +139,25 @@ def test_a_setup_that_no_run_could_have_is_refused(fields, message):
             use(setup)
 
 
-def usable(setup):
-    """A setup that was read is traced and written without any other error than a sentence."""
-    if setup is not None and setup.horizon.total_steps < 200_000:
-        write_command(setup)
-        write_yaml(setup)
-        trace(setup)
-    return setup
+def write_all(setup):
+    """Use a setup that was read: nothing but a sentence may come of it."""
+    if setup.horizon.total_steps < 200_000:
+        for use in (trace, write_command, write_yaml):
+            use(setup)
 
 
-FUZZ = settings(
+@settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@FUZZ
 @given(changes=CHANGES, name=st.sampled_from(["sequential", "lambda", "piecewise", "cyclic"]))
-def test_a_damaged_line_is_a_setup_or_one_sentence(changes, name, tmp_path):
+def test_a_damaged_text_is_a_setup_or_one_sentence(changes, name, tmp_path):
     setup = Setup(name, shipped(name) | {"verbose": False}, epochs=2)
-    text = mutate(write_command(setup).encode(), changes).decode(errors="replace")
-    outcome(tmp_path, lambda: usable(read_command(text)))
-
-
-@FUZZ
-@given(changes=CHANGES, name=st.sampled_from(["sequential", "lambda", "piecewise", "cyclic"]))
-def test_a_damaged_yaml_is_a_node_or_one_sentence(changes, name, tmp_path):
-    text = mutate(write_yaml(Setup(name, shipped(name))).encode(), changes).decode(errors="replace")
-    outcome(tmp_path, lambda: usable(Setup("none", read_yaml(text), epochs=2)))
+    line, text = (
+        mutate(write(setup).encode(), changes).decode(errors="replace")
+        for write in (write_command, write_yaml)
+    )
+    outcome(tmp_path, lambda: write_all(read_command(line)))
+    outcome(tmp_path, lambda: write_all(Setup("none", read_yaml(text), epochs=2)))
 
 
 @pytest.mark.parametrize(

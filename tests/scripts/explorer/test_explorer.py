@@ -1,49 +1,100 @@
 """The explorer's page, run by Streamlit's AppTest: one session after another in this process."""
 
+import io
+from urllib.parse import parse_qsl
+
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from scripts.explorer import bridge
-from scripts.explorer.animation import animation_page
-from scripts.explorer.bridge import Setup
-from scripts.explorer.chart import chart_rows
+from scripts.explorer.chart import figures
 from scripts.explorer.page import write_file
-from scripts.explorer.session import FIRST
-from tests.conftest import TINY
-from tests.helpers.pages import PAGE, button, control, errors, line, open_page, rates, rows, run
+from scripts.explorer.session import FIRST, labels_of
+from scripts.explorer.setups import Setup, shipped, trace
+from tests.conftest import ROOT
 
 
-@pytest.fixture(scope="module")
-def page() -> AppTest:
-    return open_page()
+def open_page(address=""):
+    page = AppTest.from_file(str(ROOT / "scripts/explorer/page.py"), default_timeout=120)
+    for name, value in parse_qsl(address):
+        page.query_params[name] = value
+    return run(page)
 
 
-# --- what is drawn is what is trained -----------------------------------------------------------
+def run(element):
+    """Run the page after an element of it, or the page itself, was set."""
+    page = element.run()
+    assert [error.message for error in page.exception] == []
+    return page
 
 
-@pytest.mark.parametrize(
-    "name", ["step", "reduce_on_plateau", "sequential", "lambda", "piecewise", "one_cycle"]
-)
-def test_the_page_draws_the_trace_of_a_schedule(page, name):
-    run(control(page.selectbox, "choice").select(name))
-    setup = Setup(name, bridge.shipped(name))
-    trace, drawn = bridge.trace(setup), rates(page)
-    assert {0, len(trace) - 1} <= drawn.keys() and len(drawn) >= 240
-    assert drawn == {step: trace[step] for step in drawn}
-    assert line(page) == f"python train.py scheduler={name}"
-    assert page.code[1].value == bridge.write_yaml(setup).strip()
+def errors(page):
+    """Return the sentences about mistakes, without the escapes of Markdown."""
+    return [error.value.replace("\\", "") for error in page.error]
 
 
-def test_the_first_view_is_a_schedule_already_drawn():
+def rows(page):
+    """Return the points that the chart got."""
+    data = page.get("vega_lite_chart")[0].proto.data.data
+    return pa.ipc.open_stream(io.BytesIO(data)).read_all().to_pylist()
+
+
+def rates(page, curve="c0"):
+    return {row["step"]: row["rate"] for row in rows(page) if row["curve"] == curve}
+
+
+def line(page):
+    return page.code[0].value
+
+
+def node_of(page):
+    return bridge.read_command(line(page)).node
+
+
+def parts_of(page):
+    return [part["_target_"].rpartition(".")[2] for part in node_of(page)["schedulers"]]
+
+
+def control(elements, key):
+    """Return the control of the current curve, by the argument's dotted key."""
+    return next(e for e in elements if e.key and e.key.split(" ", 1)[1].startswith(key))
+
+
+def button(page, text):
+    """Return the button with this in its key, or this label."""
+    return next(b for b in page.button if text == b.label or (b.key and text in b.key))
+
+
+# --- the chart shows what is trained ------------------------------------------------------------
+
+
+def test_the_page_draws_the_trace_of_a_schedule():
     page = open_page()
     assert line(page) == f"python train.py scheduler={FIRST}"
     assert dict(page.query_params) == {"s0": [f"scheduler={FIRST}"]}
+    for name in ("step", "reduce_on_plateau", "sequential", "lambda", "piecewise", "one_cycle"):
+        run(control(page.selectbox, "choice").select(name))
+        setup = Setup(name, shipped(name))
+        trained, drawn = trace(setup), rates(page)
+        assert {0, len(trained) - 1} <= drawn.keys() and len(drawn) >= 240
+        assert drawn == {step: trained[step] for step in drawn}
+        assert line(page) == f"python train.py scheduler={name}"
+        assert page.code[1].value == bridge.write_yaml(setup).strip()
+
+
+def test_the_figures_below_the_chart():
+    node = shipped("step") | {"step_size": "25%", "gamma": 0.5}
+    # a quarter of the run each at 0.2, 0.1, 0.05, 0.025: 0.375 / 4 of 0.2 on average
+    assert figures(Setup("step", node, base_lr=0.2, train_size=128 * 8)) == {
+        **{"area": "47%", "peak": "0.2", "least": "0.025", "above": "25%"},
+    }
 
 
 # --- controls -----------------------------------------------------------------------------------
 
 
-def test_a_slider_a_number_and_a_unit_say_the_same():
+def test_a_slider_a_number_and_a_unit_change_the_same_value():
     page = open_page("s0=scheduler=step")
     run(control(page.select_slider, "scheduler.step_size").set_value(50.0))
     assert line(page).endswith("scheduler=step scheduler.step_size=50%")
@@ -62,16 +113,15 @@ def test_a_slider_a_number_and_a_unit_say_the_same():
 def test_milestones_and_knots_are_added_and_removed():
     page = open_page("s0=scheduler=multistep")
     run(button(page, "add ('milestones',)").click())
-    assert bridge.read_command(line(page)).node["milestones"] == ["40%", "80%", "90%"]
+    assert node_of(page)["milestones"] == ["40%", "80%", "90%"]
     run(button(page, "remove ('milestones', 0)").click())
-    assert bridge.read_command(line(page)).node["milestones"] == ["80%", "90%"]
+    assert node_of(page)["milestones"] == ["80%", "90%"]
     page = open_page("s0=scheduler=piecewise")
     run(button(page, "add ('knots',)").click())
-    node = bridge.read_command(line(page)).node
-    assert node["knots"][3:] == [["80%", 0.3], ["100%", 0.0]]
-    assert node["join"] == ["linear", "linear", "cosine", "cosine"]
-    run(button(page, "remove ('knots', 0)").click())
-    assert len(bridge.read_command(line(page)).node["join"]) == 3
+    assert node_of(page)["knots"][3:] == [["80%", 0.3], ["100%", 0.0]]
+    assert node_of(page)["join"] == ["linear", "linear", "cosine", "cosine"]
+    run(button(page, "remove ('knots', 1)").click())
+    assert node_of(page)["join"] == ["linear", "cosine", "cosine"]
 
 
 def test_a_nested_schedule_is_built():
@@ -81,17 +131,13 @@ def test_a_nested_schedule_is_built():
     run(control(page.selectbox, "add ()").select("oneflow.optim.lr_scheduler.ChainedScheduler"))
     run(control(page.text_input, "scheduler.milestones[1] text").set_value("60"))
     run(control(page.selectbox, "class ('schedulers', 1)").select("schedulers.rex.REXLR"))
-    node = bridge.read_command(line(page)).node
-    names = [part["_target_"].rpartition(".")[2] for part in node["schedulers"]]
-    assert names == ["LinearLR", "REXLR", "ChainedScheduler"]
-    assert node["milestones"] == ["8%", "60%"]
-    trace = bridge.trace(bridge.read_command(line(page)))
-    assert rates(page) == {step: trace[step] for step in rates(page)}
+    assert parts_of(page) == ["LinearLR", "REXLR", "ChainedScheduler"]
+    assert node_of(page)["milestones"] == ["8%", "60%"]
+    trained = trace(bridge.read_command(line(page)))
+    assert rates(page) == {step: trained[step] for step in rates(page)}
     run(button(page, "down () 0").click())
     run(button(page, "remove ('schedulers', 2)").click())
-    node = bridge.read_command(line(page)).node
-    names = [part["_target_"].rpartition(".")[2] for part in node["schedulers"]]
-    assert (names, node["milestones"]) == (["REXLR", "LinearLR"], ["8%"])
+    assert (parts_of(page), node_of(page)["milestones"]) == (["REXLR", "LinearLR"], ["8%"])
 
 
 @pytest.mark.parametrize(
@@ -115,40 +161,32 @@ def test_a_mistake_is_shown_once_and_the_last_curve_stays(address, key, typed, a
 # --- several curves, the address, what is pasted ------------------------------------------------
 
 
-def test_curves_are_compared_edited_and_removed():
-    page = open_page("s0=scheduler=step")
+def test_curves_are_compared_edited_removed_and_shared():
+    page = open_page("s0=scheduler=step scheduler.gamma=0.5 epochs=5")
     for name in ("rex", "one_cycle"):
-        run(next(b for b in page.button if b.label == "Compare with another").click())
+        run(button(page, "Compare with another").click())
         run(control(page.selectbox, "choice").select(name))
-    assert {row["curve"] for row in rows(page)} == {"c0", "c1", "c2"}
-    assert rates(page, "c1") == {s: bridge.trace(Setup("rex", bridge.shipped("rex")))[s]
-                                 for s in rates(page, "c1")}  # fmt: skip
+    trained = trace(Setup("rex", shipped("rex"), epochs=5))
+    assert rates(page, "c1") == {step: trained[step] for step in rates(page, "c1")}
     run(button(page, "edit 0").click())
-    assert line(page) == "python train.py scheduler=step"
-    run(button(page, "remove 1").click())
+    assert line(page) == "python train.py scheduler=step scheduler.gamma=0.5 epochs=5"
+    run(button(page, "remove 0").click())
+    run(button(page, "edit 1").click())
+    run(page.button_group[1].set_value(True))
     assert {row["curve"] for row in rows(page)} == {"c0", "c1"}
-    assert page.query_params["s1"] == ["scheduler=one_cycle"]
+    assert min(row["shown"] for row in rows(page)) > 0
+    address = {name: value[0] for name, value in page.query_params.items()}
+    curves = {"s0": "scheduler=rex epochs=5", "s1": "scheduler=one_cycle epochs=5"}
+    assert address == curves | {"edit": "1", "log": "true"}
+    again = open_page("&".join(f"{name}={value}" for name, value in address.items()))
+    assert rows(again) == rows(page) and line(again) == line(page)
 
 
-def test_a_shared_address_shows_the_same_page():
-    curves = "s0=scheduler=step scheduler.gamma=0.5 epochs=5&s1=scheduler=rex"
-    first = open_page(f"{curves}&edit=1&log=true")
-    address = {name: value[0] for name, value in first.query_params.items()}
-    second = AppTest.from_file(PAGE, default_timeout=120)
-    for name, value in address.items():
-        second.query_params[name] = value
-    run(second)
-    assert rows(first) == rows(second) and line(first) == line(second)
-    assert line(second) == "python train.py scheduler=rex"
-    assert address["s0"] == "scheduler=step scheduler.gamma=0.5 epochs=5"
-    assert min(row["shown"] for row in rows(second)) > 0
-
-
-def test_an_address_that_cannot_be_read_is_refused_and_the_first_view_shown():
-    for language, message in (("en", "The address could not be read: "), ("zh", "无法读取地址：")):
-        page = open_page(f"s0=scheduler._target_=os.system&lang={language}")
-        assert errors(page)[0].startswith(f"{message}In the address, s0: ")
-        assert line(page) == f"python train.py scheduler={FIRST}"
+def test_curves_of_one_schedule_are_named_by_what_differs():
+    node = shipped("step")
+    setups = [Setup("step", node), Setup("step", node | {"gamma": 0.5}), Setup("step", node)]
+    assert labels_of([setups[1], Setup("rex", shipped("rex"))]) == ["step", "rex"]
+    assert labels_of(setups) == ["step", "step gamma=0.5", "step (3)"]
 
 
 @pytest.mark.parametrize(
@@ -163,57 +201,27 @@ def test_an_address_that_cannot_be_read_is_refused_and_the_first_view_shown():
 def test_a_pasted_command_line_or_yaml_is_drawn_or_refused(text, message):
     page = open_page()
     page.text_area[0].set_value(text)
-    run(next(b for b in page.button if b.label == "Draw it").click())
+    run(button(page, "Draw it").click())
     assert [error.startswith(message) for error in errors(page)] == ([True] if message else [])
     if not message:
         node = bridge.read_command(text).node if "train.py" in text else bridge.read_yaml(text)
-        assert bridge.read_command(line(page)).node == node
+        assert node_of(page) == node
 
 
-def test_chinese_and_the_two_axes():
+def test_chinese_and_an_address_that_cannot_be_read():
     page = open_page("lang=zh&s0=scheduler=cosine_annealing scheduler.T_max=50%")
     assert page.title[0].value == "学习率调度探索"
     assert any("过了最低点又升高" in html.proto.body for html in page.get("html"))
-    run(page.button_group[2].set_value(True))
-    assert page.query_params["log"] == ["true"]
+    for language, message in (("en", "The address could not be read: "), ("zh", "无法读取地址：")):
+        page = open_page(f"s0=scheduler._target_=os.system&lang={language}")
+        assert errors(page)[0].startswith(f"{message}In the address, s0: ")
+        assert line(page) == f"python train.py scheduler={FIRST}"
 
 
-def test_the_animation_holds_the_curves_and_nothing_from_outside():
-    page = open_page("s0=scheduler=step")
-    run(next(b for b in page.button if b.label == "Play").click())
-    assert not page.get("vega_lite_chart")
-    assert "10560" in page.get("iframe")[0].proto.srcdoc
-    drawn = chart_rows([Setup("step", bridge.shipped("step"))], 0, False)
-    words = {"step": "step", "epoch": "epoch", "play": "Play"}
-    film = animation_page(drawn, ["</script>"], False, 10560, 352, words)
-    assert film.count("</script>") == 1 and "http" not in film
-
-
-@pytest.mark.parametrize(
-    ("suffix", "start"), [(".png", b"\x89PNG"), (".gif", b"GIF89a"), (".csv", b"step,epoch,")]
-)
-def test_files_are_made_when_they_are_asked_for(suffix, start):
-    setups = [Setup(name, bridge.shipped(name), epochs=1) for name in ("step", "rex")]
-    content = write_file(suffix, setups, log=False)
-    assert content.startswith(start)
-    if suffix == ".csv":
-        assert content.count(b"\n") == 1 + 352
-
-
-# --- runs ---------------------------------------------------------------------------------------
-
-
-def test_a_run_folder_shows_what_was_planned_applied_and_reached(train_here):
-    folder = train_here(*TINY, "scheduler=step", folder="run")
-    page = open_page(f"page=runs&folder={folder}")
-    drawn = {
-        kind: {row["step"]: row["rate"] for row in rows(page) if row["kind"] == kind}
-        for kind in ("planned", "applied")
-    }
-    assert drawn["planned"].keys() == drawn["applied"].keys()
-    assert drawn["applied"] == pytest.approx(drawn["planned"], rel=1e-6)
-    assert [row["step"] for row in rows(page, 1)] == [10, 20]
-    texts = [html.proto.body for html in page.get("html")]
-    assert any("<b>20</b> of 20 recorded rates as planned" in text for text in texts)
-    page = open_page(f"page=runs&folder={folder.parent}/nowhere")
-    assert "cannot be opened" in errors(page)[0]
+def test_files_are_made_when_they_are_asked_for():
+    setups = [Setup(name, shipped(name), epochs=1, train_size=2560) for name in ("step", "rex")]
+    files = {suffix: write_file(suffix, setups, log=False) for suffix in (".png", ".gif", ".csv")}
+    assert files[".png"].startswith(b"\x89PNG") and files[".gif"].startswith(b"GIF89a")
+    lines = files[".csv"].decode().splitlines()
+    assert lines[:2] == ["step,epoch,step/group0,rex/group0", "0,0.0,0.1,0.1"]
+    assert len(lines) == 1 + 20
