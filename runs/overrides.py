@@ -5,7 +5,7 @@ typed. So defaults, groups and `_target_`s work as they do for a new run.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -102,15 +102,17 @@ def quote(folder: Path) -> str:
     return "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def read_command(folder: Path, check: Callable[[Sequence[str]], None] | None = None) -> list[str]:
-    """Return the overrides with which a run was started; empty where they were not kept.
-
-    Those about one command alone are left out.
+def read_overrides(folder: Path, checked: bool = True) -> list[str]:
+    """Return the overrides with which a run was started, without those about that command alone.
 
     Raises:
-        ValueError: the file is damaged, or `check` refuses what it holds.
+        FileNotFoundError: there is no such run folder.
+        ValueError: the file is damaged or, if the overrides are `checked` to be composed again,
+            holds what no run writes: settings of Hydra itself, which may call anything.
     """
     path = folder / ".hydra" / "overrides.yaml"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no run folder {folder}.")
     if not path.is_file():
         return []
     with open_yaml(path, "the list of a run's overrides") as text:
@@ -118,22 +120,9 @@ def read_command(folder: Path, check: Callable[[Sequence[str]], None] | None = N
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("it is not a list of texts")
         words = [word for word in words if key_of(word) not in ("resume", "allow_targets")]
-        if check:
-            check(words)
+        if checked:
+            check_overrides(words)
     return words
-
-
-def read_overrides(folder: Path) -> list[str]:
-    """Return the overrides of a run, to be composed again.
-
-    Raises:
-        FileNotFoundError: there is no such run folder.
-        ValueError: the file is damaged, or holds what no run writes: settings of Hydra itself,
-            which may call anything.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no run folder {folder}.")
-    return read_command(folder, check_overrides)
 
 
 def check_overrides(words: Sequence[str]) -> None:

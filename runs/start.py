@@ -100,19 +100,14 @@ def read_origin(config: DictConfig) -> DictConfig | None:
     before = read_run_config(Path(config[key]))
     for part in (before, config):
         check_targets(part, list(config.allow_targets))
-    refused = [
-        f"{name}: the run has {has}, asked for {asked}"
-        for name, has, asked in differences(before, config)
-        if (name not in MAY_CHANGE if config.resume else stays_in_a_fork(name))
-    ]
+    refused = []
+    for name, has, asked in differences(before, config):
+        stays = name not in FREE_IN_A_FORK and not {name, name.split(".")[0]}.isdisjoint(MUST_STAY)
+        if name not in MAY_CHANGE if config.resume else stays:
+            refused.append(f"{name}: the run has {has}, asked for {asked}")
     if refused:
         raise ValueError(f"{key}={config[key]} cannot change {'; '.join(refused)}.")
     return before
-
-
-def stays_in_a_fork(key: str) -> bool:
-    """Return whether a key must be the same in a fork."""
-    return not {key, key.split(".")[0]}.isdisjoint(MUST_STAY) and key not in FREE_IN_A_FORK
 
 
 def check_length(

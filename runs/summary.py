@@ -29,10 +29,7 @@ def write_summary(
     status: str,
     test: dict[str, float],
 ) -> dict[str, Any]:
-    """Write summary.json and the HParams tab; return the summary.
-
-    Accuracies are in percent, null where there is none.
-    """
+    """Write summary.json and the HParams tab; return it, with accuracies in percent or null."""
     from engine.process.machine import hardware, versions
     from engine.process.ranks import SIZE
 
@@ -45,10 +42,10 @@ def write_summary(
         "test_top1": test.get("top1"),
         "test_top5": test.get("top5"),
     }
-    for average in trainer.averages.each:
-        summary[f"test_top1_{average.name}"] = test.get(f"{average.name}_top1")
-        summary[f"test_top5_{average.name}"] = test.get(f"{average.name}_top5")
-        summary[f"val_top1_last_{average.name}"] = trainer.last.get(f"{average.name}_top1")
+    for name in (average.name for average in trainer.averages.each):
+        summary[f"test_top1_{name}"] = test.get(f"{name}_top1")
+        summary[f"test_top5_{name}"] = test.get(f"{name}_top5")
+        summary[f"val_top1_last_{name}"] = trainer.last.get(f"{name}_top1")
     summary |= {
         "val_top1_last": trainer.last.get("top1"),
         "val_top1_best": trainer.best.get("top1"),
@@ -58,10 +55,8 @@ def write_summary(
         "hardware": hardware(),
         "versions": versions(),
     }
-    if trainer.about["forked_from"]:
-        summary["forked_from"] = trainer.about["forked_from"]
-    if SIZE > 1:
-        summary["ranks"] = SIZE
+    further = {"forked_from": trainer.about["forked_from"], "ranks": SIZE if SIZE > 1 else None}
+    summary |= {key: value for key, value in further.items() if value}
     summary["lr_check"] = check_rates(trainer, config, horizon)
     trainer.recorder.summary(hparam_settings(config), summary)
     return summary

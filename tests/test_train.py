@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from oneflow.nn.optimizer.lr_scheduler import LRScheduler
 
-from tests.conftest import ROOT, TINY
+from runs.build import build_horizon, check_schedule
+from tests.conftest import ROOT, TINY, compose_config
 from tests.helpers.continuing import SCHEDULERS, finish, start
 
 OPTIMIZERS = sorted(path.stem for path in (ROOT / "conf/optimizer").glob("*.yaml"))
@@ -67,14 +68,15 @@ def combinations():
 def test_every_optimizer_applies_the_schedule_as_previewed(
     run_training, scheduler, optimizer, everywhere
 ):
+    words = (f"scheduler={scheduler}", f"optimizer={optimizer}", "dataset.val_size=20")
     decay = f"trainer.decay_norm_and_bias={everywhere}"
-    run = run_training(f"scheduler={scheduler}", f"optimizer={optimizer}", decay, "max_steps=13")
-    assert run.summary["lr_check"] == {"steps": 13, "mismatches": 0}
+    run = run_training(*words, decay, "dataset.test_size=20", "max_steps=6")
+    assert run.summary["lr_check"] == {"steps": 6, "mismatches": 0}
     assert run.summary["scheduler"] == scheduler
     curves = run.curves
-    assert [step for step, _ in curves["lr/group0"]] == list(range(13))
+    assert [step for step, _ in curves["lr/group0"]] == list(range(6))
     assert ("lr/group1" in curves) == (everywhere == "false")
-    assert len({loss for _, loss in curves["train/loss"]}) == 13
+    assert len({loss for _, loss in curves["train/loss"]}) == 6
 
 
 class Restless(LRScheduler):
@@ -95,13 +97,6 @@ def test_a_rate_that_was_not_previewed_is_found_and_no_split_has_no_objective(ru
     run = run_training(*words, "max_steps=7")
     assert run.summary["lr_check"] == {"steps": 7, "mismatches": 1}
     assert run.objective is run.summary["val_top1_last"] is run.summary["val_top1_best"] is None
-
-
-def test_plateau_is_checked_against_the_metrics_of_the_run(run_training):
-    words = ("scheduler=reduce_on_plateau", "scheduler.patience=0", "trainer.eval_every=2")
-    run = run_training(*words, "scheduler.threshold=0.9")  # hardly ever an improvement: it drops
-    assert run.summary["lr_check"] == {"steps": 20, "mismatches": 0}
-    assert len({value for _, value in run.curves["lr/group0"]}) > 2
 
 
 def test_same_seed_same_bits_and_max_steps_cuts_the_same_curve_short(run_training):
@@ -125,8 +120,9 @@ HALF = ("scheduler=cosine_annealing", "scheduler.T_max=50%", "batch_size=4")  # 
 
 
 @pytest.mark.parametrize(("lint", "lines"), [("warn", 1), ("off", 0)])
-def test_lint_warns_or_is_silent(run_training, caplog, lint, lines):
-    run_training(*HALF, "max_steps=1", f"lint={lint}")
+def test_lint_warns_or_is_silent(tmp_path, caplog, lint, lines):
+    config = compose_config(*TINY, *HALF, f"lint={lint}", folder=tmp_path)
+    check_schedule(config, build_horizon(config))
     assert caplog.text.count("Lint: step 80: rises again after its minimum") == lines
 
 
@@ -145,11 +141,9 @@ MISTAKES = [
     (["dataset=cifar100", "dataset.root=/nowhere"], ["dataset.root", "/nowhere"]),
     (["epochs=-1"], ["epochs=-1", "at least 1"]),
     (["scheduler=step", "scheduler.gamma=-1"], ["scheduler", "gamma"]),
-    (["trainer.eval_every=x"], ["trainer.eval_every", "x"]),
     (["trainer.eval_every=0"], ["trainer.eval_every", "0"]),
     (["trainer.swa_start=41"], ["trainer.swa_start=41: expected at most the run's 20 steps"]),
     (["model._target_=models.nope"], ["model", "models.nope"]),
-    (["+model.depth=3"], ["model", "depth"]),
     (["+optimizer.nope=3"], ["optimizer", "nope"]),
     (["dataset.val_size=0", "scheduler=reduce_on_plateau"], ["dataset.val_size=0", "Plateau"]),
     (["dataset.train_size=-3"], ["dataset.train_size", "-3"]),
@@ -158,7 +152,6 @@ MISTAKES = [
     (["+augment.blur=3"], ["augment.blur=3: expected one of the keys crop_padding, "]),
     ([*HALF, "lint=error"], ["lint=error: step 80: rises again"]),
     (["epochs=1,2"], ["epochs"]),
-    (["epochs"], ["epochs"]),
 ]
 if not Path("/proc/driver/nvidia").exists():
     MISTAKES.append((["device=cuda"], ["device=cuda cannot be used: no NVIDIA driver"]))

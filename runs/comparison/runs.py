@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from common.checks import is_integer, is_number, refusal
 from runs.config import read_run_config
 from runs.folder import read_evaluations, read_scalars, read_summary
-from runs.overrides import flatten, read_command
+from runs.overrides import flatten, read_overrides
 
 MARKS = (".hydra", "summary.json", "metrics.jsonl")  # a folder with one of these is a run's
 AVERAGED = ("test_top1_ema", "test_top1_swa")  # of averaged weights; most runs have none
@@ -86,7 +86,7 @@ def read_run(folder: Path) -> Run:
     run = Run(folder)
     try:
         run.settings = clean_settings(read_run_config(folder))
-        run.command = [clean(word) for word in read_command(folder)]
+        run.command = [clean(word) for word in read_overrides(folder, checked=False)]
         summary = read_summary(folder)
         run.summary = _valid_figures(summary)
         seed = run.settings.get("seed")

@@ -22,7 +22,7 @@ HARD = (  # what could go wrong: two groups, a plateau that drops, evaluations i
     "trainer.checkpoint_every=3",
 )
 EVERYTHING = (  # 20 steps; evaluations after 4, 8, ...; SWA takes 10, 13, 16 and 19
-    *(*SHORT, *HARD, "epochs=2", "optimizer=adamw", "trainer.keep_last=9"),
+    *(*SHORT, *HARD, "epochs=2", "scheduler=warmup", "optimizer=adamw", "trainer.keep_last=9"),
     *("trainer.ema_decay=0.9", "trainer.swa_start=50%", "trainer.swa_every=3"),
     *("augment.mixup=0.2", "augment.cutmix=1", "trainer.label_smoothing=0.1"),
     *("augment.policy=trivialaugment", "augment.random_erasing=0.5"),

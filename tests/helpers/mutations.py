@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-COUNTS = [pytest.param(100, id="sample"), pytest.param(1000, id="full", marks=pytest.mark.full)]
+COUNTS = [pytest.param(60, id="sample"), pytest.param(1000, id="full", marks=pytest.mark.full)]
 
 HOSTILE = [
     b"",

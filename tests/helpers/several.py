@@ -20,15 +20,13 @@ def gradients(count, updates=1, set_to_none=False):
     net = without_norms(10)
     optimizer = flow.optim.SGD(net.parameters(), lr=0.1)
     pixels = flow.tensor(np.random.default_rng(0).random((count, 3, 32, 32)).astype("float32"))
-    labels = flow.tensor(np.arange(count))
+    labels = ranks.local_part(flow.tensor(np.arange(count)))
     for _ in range(updates):
         optimizer.zero_grad(set_to_none=set_to_none)
-        local_labels = ranks.local_part(labels)
-        logits = net(pixels[ranks.part(count)])
-        loss = ranks.weigh(flow.nn.CrossEntropyLoss()(logits, local_labels), count)
+        loss = flow.nn.CrossEntropyLoss()(net(pixels[ranks.part(count)]), labels)
+        loss = ranks.weigh(loss, count)
         loss.backward()
-        hits = (local_labels >= 0).float().sum()
-        sums = ranks.add_gradients(net, loss.detach(), hits, count)
+        sums = ranks.add_gradients(net, loss.detach(), (labels >= 0).float().sum(), count)
         optimizer.step()
     flat = np.concatenate([entry.grad.numpy().ravel() for entry in net.parameters()])
     return {"gradient": flat.tolist(), "loss": float(sums[0]), "hits": float(sums[1])}
@@ -74,20 +72,11 @@ def stop():
                 return [step, error.code]
 
 
+CASES = {"even": (8,), "odd": (7,), "single": (1,), "many": (7, 4), "none": (7, 4, True)}
+
 if __name__ == "__main__":
     with ranks.connected():
-        found = {
-            "rank": [ranks.RANK, ranks.SIZE],
-            "even": gradients(8),
-            "odd": gradients(7),
-            "single": gradients(1),
-            "many": gradients(7, updates=4),
-            "none": gradients(7, updates=4, set_to_none=True),
-            "masks": masks(3, 4),
-            "statistics": statistics(),
-            "add": ranks.add(np.array([1.0, ranks.RANK])).tolist(),
-            "broadcast": ranks.broadcast({"from": ranks.RANK}),
-            "refusal": refusal(),
-            "stop": stop(),
-        }
+        found = {name: gradients(*arguments) for name, arguments in CASES.items()}
+        found |= {"masks": masks(3, 4), "statistics": statistics()}
+        found |= {"refusal": refusal(), "stop": stop()}
         Path(sys.argv[1], f"{ranks.RANK}.json").write_text(json.dumps(found))

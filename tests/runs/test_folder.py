@@ -20,7 +20,7 @@ from runs.folder import (
     read_scalars,
     read_summary,
 )
-from runs.overrides import read_command
+from runs.overrides import read_overrides
 from tests.helpers.continuing import EVERYTHING
 from tests.helpers.mutations import CHANGES, COUNTS, fuzzing, mutate
 from tests.helpers.sandbox import outcome
@@ -95,6 +95,7 @@ def test_a_record_larger_than_any_of_a_run_is_refused(tmp_path):
         read_records(path)
 
 
+OVERRIDES = partial(read_overrides, checked=False)
 VAL = partial(read_evaluations, name="val/top1")
 LOSS, TOP1 = partial(read_metrics, mode="min"), partial(read_metrics, mode="max")
 
@@ -102,10 +103,10 @@ LOSS, TOP1 = partial(read_metrics, mode="min"), partial(read_metrics, mode="max"
 @pytest.mark.parametrize(
     ("file", "text", "read", "expected"),
     [
-        (".hydra/overrides.yaml", None, read_command, []),
-        (".hydra/overrides.yaml", "- a=1\n- b\n", read_command, ["a=1", "b"]),
-        (".hydra/overrides.yaml", "- [a]\n", read_command, "overrides: it is not a list of texts"),
-        (".hydra/overrides.yaml", "#" * (MAX_BYTES + 1), read_command, "it is larger than 262144"),
+        (".hydra/overrides.yaml", None, OVERRIDES, []),
+        (".hydra/overrides.yaml", "- a=1\n- b\n", OVERRIDES, ["a=1", "b"]),
+        (".hydra/overrides.yaml", "- [a]\n", OVERRIDES, "overrides: it is not a list of texts"),
+        (".hydra/overrides.yaml", "#" * (MAX_BYTES + 1), OVERRIDES, "it is larger than 262144"),
         ("summary.json", None, read_summary, {}),
         ("summary.json", "", read_summary, "summary.json is damaged"),
         ("summary.json", "[]", read_summary, "it holds something else than JSON objects"),

@@ -4,10 +4,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from common.checks import show
-from runs.build import base_lrs, last_step
+from runs.build import base_lrs, build_optimizer, last_step
 from runs.settings import SETTINGS, check_settings, trainer_durations
 from schedulers import Horizon
 from tests.conftest import compose_config
+from tests.helpers.nets import with_norm
 
 NAN, INF = float("nan"), float("inf")
 # key: (values that are accepted, values that are refused)
@@ -88,3 +89,11 @@ def test_one_base_rate_for_each_group(optimizer, decay, groups):
     node = {"_target_": f"oneflow.optim.{optimizer}", "lr": 0.3}
     config = OmegaConf.create({"optimizer": node, "trainer": {"decay_norm_and_bias": decay}})
     assert base_lrs(config) == [0.3] * groups
+
+
+def test_norms_and_biases_do_not_decay_under_adamw(tmp_path):
+    config = compose_config("dataset=synthetic", "optimizer=adamw", folder=tmp_path)
+    weights, vectors = build_optimizer(config, with_norm(10)).param_groups
+    assert [tuple(entry.shape) for entry in weights.parameters] == [(4, 3, 3, 3), (10, 256)]
+    assert [tuple(entry.shape) for entry in vectors.parameters] == [(4,), (4,), (10,)]
+    assert (weights["weight_decay"], vectors["weight_decay"]) == (config.optimizer.weight_decay, 0)
