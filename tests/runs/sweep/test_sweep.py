@@ -52,13 +52,9 @@ def sweep_here(tmp_path, monkeypatch, capsys):
         (["scheduler=step,nope"], "scheduler/nope"),
         (["scheduler=step,rex", "scheduler.gama=1"], "has no key 'gama'"),
         (["experiment=study_schedules", "scheduler=none,mine"], "scheduler/mine"),
-        (["optimizer.lr=${a.b}"], "a.b: the configuration refers to this key as ${a.b} and does"),
         (["seed=0,1,-3"], "the job seed=-3 cannot run: seed=-3: expected an integer from 0"),
         (["trainer.eval_every=1ep,x"], "the job trainer.eval_every=x cannot run:"),
-        (
-            ["dataset.train_size=9000", "scheduler.step_size=9ep", "scheduler=step", "lint=error"],
-            "lint=",
-        ),
+        (["batch_size=2", "scheduler.step_size=9ep", "scheduler=step", "lint=error"], "lint="),
         (["seed=0,1", "hydra.sweep.subdir=x"], "two jobs would share the folder"),
         (["hydra/sweeper=optuna"], "hydra/sweeper=optuna: expected a key with values to search"),
     ],
@@ -154,7 +150,8 @@ def test_a_stopped_sweep_continues_bit_for_bit_and_a_failing_job_stops_nothing(
     at = lines.index("failed: optimizer.lr=1e+30,scheduler=warmup")
     assert any("error: The loss of step" in line for line in lines[at + 1 : at + 6])
     alone = next(line for line in lines if line.startswith("  alone: python "))
-    assert alone.endswith(" ".join(["train.py", *LONG, "optimizer.lr=1e+30"]))
+    defined = dict(word.split("=") for word in (*LONG, "optimizer.lr=1e+30"))
+    assert dict(word.split("=") for word in alone.split()[3:]) == defined
     whole = train_here(*LONG, "optimizer.lr=0.1", folder="whole")
     check_equal(evidence(whole), evidence(job))
 
