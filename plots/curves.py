@@ -48,16 +48,11 @@ class Curve:
             members.setdefault(tuple(rates), []).append(index)
         if len(members) == 1:
             return {self.name: self.rates[0]}
-        return {
-            f"{self.name}, group {' and '.join(map(str, indices))}": rates
-            for rates, indices in members.items()
-        }
+        named = {rates: " and ".join(map(str, indices)) for rates, indices in members.items()}
+        return {f"{self.name}, group {indices}": rates for rates, indices in named.items()}
 
     def summary(self) -> str:
-        """Return the figures of the first group in one line.
-
-        The area is the mean rate as a share of the base rate.
-        """
+        """Return the figures of the first group; the area is the mean rate by the base rate."""
         rates, base = np.asarray(self.rates[0]), self.base_lrs[0]
         share = f"{rates.mean() / base:.0%} of base" if base else "none"
         return (
@@ -94,26 +89,17 @@ def thin_points(values: Sequence[float], most: int = 2000, precision: float = 5e
 
 
 def log_floor(traces: Iterable[Sequence[float]]) -> float:
-    """Return the lowest rate on a logarithmic axis: one to five decades below the highest.
-
-    Deeper, the axis would show little else than where the last step of a cosine ends.
-    """
-    rates = np.concatenate([np.asarray(trace, dtype=float) for trace in traces])
-    positive = rates[(rates > 0) & np.isfinite(rates)]
-    if not positive.size:
-        return 1e-5
-    top = float(positive.max())
-    return min(max(float(positive.min()), 1e-5 * top), 0.1 * top)
+    """Return the lowest rate on a logarithmic axis: one to five decades below the highest."""
+    positive = [rate for trace in traces for rate in trace if 0 < rate < math.inf] or [1e-4]
+    return min(max(min(positive), 1e-5 * max(positive)), 0.1 * max(positive))
 
 
 def line_points(
     rates: Sequence[float], floor: float | None = None
 ) -> tuple[list[int], list[float]]:
-    """Return the steps and rates of the few points that draw a curve.
+    """Return the steps and rates of the few points that draw a curve; nan and inf are drawn as 0.
 
-    Args:
-        rates: one per step; what is not a number is drawn as 0.
-        floor: for a logarithmic axis, where rates below it are drawn.
+    On a logarithmic axis, rates below `floor` are drawn at it.
     """
     values = np.nan_to_num(np.asarray(rates, dtype=float), posinf=0.0, neginf=0.0)
     if floor is not None:

@@ -58,12 +58,10 @@ def write_picture(path: Path, curves: Sequence[Curve], title: str, log: bool = F
 
 
 def write_animation(path: Path, curves: Sequence[Curve], title: str, log: bool = False) -> None:
-    """Draw the curves step by step to a gif file, with the step, the epoch and the rate above.
-
-    All frames share the colors of the last one, which has every color in it.
-    """
+    """Draw the curves step by step to a gif file, with the step, the epoch and the rate above."""
     with matplotlib.rc_context(STYLE):
         frames = list(_draw_frames(*draw_chart(curves, title, log, ANIMATION_DPI), curves[0]))
+    # All frames share the colors of the last one, which has every color in it.
     palette = frames[-1].quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     images = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [FRAME_MS] * (len(images) - 1) + [PAUSE_MS]
@@ -73,16 +71,9 @@ def write_animation(path: Path, curves: Sequence[Curve], title: str, log: bool =
 def draw_chart(
     curves: Sequence[Curve], title: str, log: bool, dpi: int
 ) -> tuple[Axes, list[Line2D]]:
-    """Draw every distinct group of every curve; title and legend above, notes and lint below.
+    """Draw every distinct group of curves of one horizon; notes and lint stand below.
 
-    Args:
-        curves: all of one horizon.
-        title: the line above.
-        log: a logarithmic rate axis.
-        dpi: dots per inch; the chart is 8 inches wide.
-
-    Returns:
-        the axes and the curves' lines.
+    The chart is 8 inches wide. Returns the axes and the curves' lines.
     """
     groups = [(curve, label, rates) for curve in curves for label, rates in curve.groups().items()]
     footer = [(f"Note: {curve.note}", GRAY) for curve in curves if curve.note]
@@ -93,9 +84,9 @@ def draw_chart(
     axes = lay_out_axes(title, legend_rows, footer, dpi)
     floor = log_floor(rates for _, _, rates in groups) if log else None
     lines: list[Line2D] = []
-    beside: dict[str, Any] = APPLIED if any(curve.dashed for curve in curves) else {}
+    solid: dict[str, Any] = APPLIED if any(curve.dashed for curve in curves) else {}
     for curve, label, rates in groups:
-        style = PLANNED if curve.dashed else beside
+        style = PLANNED if curve.dashed else solid
         lines += axes.plot(*line_points(rates, floor), label=label, **style)
     _draw_axes(axes, curves[0], floor)
     if legend_rows:
@@ -141,10 +132,10 @@ def save_chart(axes: Axes, path: Path) -> None:
     """Write a chart to a png or svg file."""
     if path.suffix == ".svg":
         axes.figure.savefig(path, metadata={"Date": None})
-        return
-    axes.figure.canvas.draw()
-    picture = _image(axes)  # with a palette of its own it takes a third of the bytes
-    picture.quantize(256, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
+    else:  # with a palette a picture takes a third of the bytes
+        axes.figure.canvas.draw()
+        picture = _image(axes).quantize(256, method=Image.Quantize.FASTOCTREE)
+        picture.save(path, optimize=True)
 
 
 def _image(axes: Axes) -> Image.Image:
@@ -156,13 +147,12 @@ def _draw_frames(axes: Axes, lines: list[Line2D], curve: Curve) -> Iterator[Imag
     """Yield the pictures of an animation: only what moves is drawn again, over a background."""
     figure, canvas = axes.figure, axes.figure.canvas
     points = [line.get_data() for line in lines]
-    heads = [
-        axes.plot([], [], "o", color=line.get_color(), markersize=8, clip_on=False)[0]
-        for line in lines
-    ]
-    caption = figure.text(1 - RIGHT / WIDTH, figure.texts[0].get_position()[1], "", ha="right")
-    caption.set_va("center")
+    height = figure.texts[0].get_position()[1]
+    caption = figure.text(1 - RIGHT / WIDTH, height, "", ha="right", va="center")
+    heads = []
     for line in lines:
+        style = {"color": line.get_color(), "markersize": 8, "clip_on": False}
+        heads += axes.plot([], [], "o", **style)
         line.set_data([], [])
     canvas.draw()
     background = canvas.copy_from_bbox(figure.bbox)
@@ -203,8 +193,7 @@ def _draw_axes(axes: Axes, curve: Curve, floor: float | None) -> None:
         axes.yaxis.set_major_locator(LogLocator())
         axes.yaxis.set_minor_locator(NullLocator())
     else:
-        if axes.dataLim.y0 >= 0:
-            axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=0 if axes.dataLim.y0 >= 0 else None)
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.4g}"))
     for base_lr in set(curve.base_lrs):

@@ -14,12 +14,9 @@ MARKERS = ("braille", "*", "o", "+", "x", "#")
 
 
 def draw_terminal(curves: Sequence[Curve], log: bool = False, color: bool = False) -> str:
-    """Draw the curves over the steps (below) and the epochs (above), as lines of text.
+    """Draw curves of one horizon over the steps (below) and the epochs (above), as lines of text.
 
-    Args:
-        curves: all of one horizon.
-        log: a logarithmic rate axis.
-        color: whether the text may hold escape codes for color.
+    With `color` the text holds escape codes.
     """
     plotext.clear_figure()
     plotext.plot_size(WIDTH, HEIGHT)
@@ -35,9 +32,8 @@ def draw_terminal(curves: Sequence[Curve], log: bool = False, color: bool = Fals
         heights = [math.log10(value) for value in values] if log else values
         plotext.plot(steps, heights, marker=marker, color=paint)
         sample = "⠒⠒" if marker == "braille" else marker * 2
-        legend.append(
-            plotext.colorize(f"{sample} {label}", paint) if color else sample + " " + label
-        )
+        name = f"{sample} {label}"
+        legend.append(plotext.colorize(name, paint) if color else name)
     _draw_rate_axis(min(drawn), max(drawn), log)
     _draw_step_axes(curves[0].horizon.total_steps, curves[0].horizon.steps_per_epoch)
     text = str(plotext.build()).rstrip("\n")

@@ -55,10 +55,7 @@ def thin(band: pd.DataFrame, most: int) -> pd.DataFrame:
 def write_groups(out: Path, comparisons: Sequence[Comparison]) -> None:
     """Write `out/groups/SCHEDULE/{mean,low,high}` with val/top1 and lr/group0; older ones go.
 
-    A rate is written at the steps that draw its curve, not at every step.
-
-    Raises:
-        ValueError: `groups` is a link to somewhere else.
+    A rate is written at the steps that draw its curve, not at every step. `groups` may be no link.
     """
     folder = out / "groups"
     if folder.is_symlink():

@@ -58,11 +58,7 @@ def clean(value: object, longest: int = LONGEST) -> str:
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:
-    """Return the run folders among these and in them, at any depth; links are not followed.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no run in it.
-    """
+    """Return the run folders among these and in them, at any depth; links are not followed."""
     found: list[Path] = []
     for folder in folders:
         if not folder.is_dir():

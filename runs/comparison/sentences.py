@@ -56,7 +56,7 @@ def compare_in_words(label: str, reference: str, difference: Difference) -> str:
         return f"{label} and {reference} have no seed in common: they are not compared."
     if n == 1:
         return f"{label} against {reference}: {points} with the one seed that both have: {CHANCE}."
-    if difference.same:
+    if np.abs(difference.values).max() <= 1e-9:
         return f"{label} and {reference} reached the same in each of {n} seeds."
     if np.isnan(difference.p):
         return (

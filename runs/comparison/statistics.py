@@ -22,7 +22,6 @@ class Difference:
         p: of the paired t test, corrected by Holm's method over all comparisons.
         p_uncorrected: of the same test alone.
         effect: the mean in units of the differences' standard deviation, Hedges' correction.
-        same: whether there is no difference in any seed.
     """
 
     seeds: list[int]
@@ -33,7 +32,6 @@ class Difference:
     p: float = np.nan
     p_uncorrected: float = np.nan
     effect: float = np.nan
-    same: bool = False
 
     @property
     def n(self) -> int:
@@ -62,11 +60,9 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float,
 
 
 def compare(results: Mapping[str, Mapping[int, float]], reference: str) -> dict[str, Difference]:
-    """Return each schedule's difference to the reference; `correct` completes them.
+    """Return each schedule's difference to the reference, from accuracies by seed.
 
-    Args:
-        results: accuracy by seed, of each schedule.
-        reference: the schedule that is subtracted.
+    `correct` completes them.
     """
     base = results[reference]
     found = {}
@@ -76,9 +72,7 @@ def compare(results: Mapping[str, Mapping[int, float]], reference: str) -> dict[
             values = np.array([accuracies[seed] - base[seed] for seed in seeds])
             found[name] = difference = Difference(seeds, values, mean_interval(values)[0])
             # Accuracies come in steps of one image, so equal differences are no proof of no spread.
-            if len(values) > 1 and np.ptp(values) <= 1e-9:
-                difference.same = abs(difference.mean) <= 1e-9
-            elif len(values) > 1:
+            if len(values) > 1 and np.ptp(values) > 1e-9:
                 difference.p_uncorrected = float(stats.ttest_1samp(values, 0.0).pvalue)
                 difference.effect = effect_size(values)
     return found

@@ -59,10 +59,7 @@ def compare_condition(
 def choose_reference(condition: Condition, wanted: str | None) -> str:
     """Return the label of the schedule that the others are compared with; "" without any run.
 
-    It is chosen by its name, never by its result.
-
-    Raises:
-        ValueError: the wanted name is that of no schedule, or of several.
+    It is chosen by its name, never by its result. A wanted name of none or several is refused.
     """
     schedules = [schedule for schedule in condition.schedules if schedule.runs]
     for name in (wanted,) if wanted else REFERENCES:

@@ -76,15 +76,10 @@ class SweepCallback(Callback):
 
 
 def begin(config: DictConfig) -> None:
-    """Check all jobs and start to watch them; with `dry_run=true` list them and end.
-
-    Raises:
-        ValueError: a job could not run, or another sweep runs in the folder.
-    """
-    choices = HydraConfig.get().runtime.choices
+    """Check all jobs and start to watch them; with `dry_run=true` list them and end."""
+    choices, folder = HydraConfig.get().runtime.choices, Path(config.hydra.sweep.dir)
     side_by_side = choices["hydra/launcher"] == "joblib"
     searches = choices["hydra/sweeper"] == "optuna"
-    folder = Path(config.hydra.sweep.dir)
     if side_by_side:
         prepare_joblib(config)
     if searches:
@@ -101,11 +96,7 @@ def begin(config: DictConfig) -> None:
 
 
 class Sweep:
-    """A sweep that runs: it handles signals and shows the jobs; a search makes further ones.
-
-    Raises:
-        ValueError: another sweep runs in the folder.
-    """
+    """A sweep that runs, the only one in its folder: it handles signals and shows the jobs."""
 
     current: ClassVar["Sweep | None"] = None
 
@@ -115,8 +106,8 @@ class Sweep:
         try:
             self.file = lock(folder / STOP)
         except BlockingIOError as error:
-            where = os.path.relpath(folder)
-            raise ValueError(f"Another sweep is running in {where}: wait for it.") from error
+            text = f"Another sweep is running in {os.path.relpath(folder)}: wait for it."
+            raise ValueError(text) from error
         (folder / STOP).write_text("0")
         os.environ[SWEEP_PID] = str(os.getpid())
         self.since = (folder / STOP).stat().st_mtime  # by the clock that stamps the jobs' files
@@ -140,11 +131,10 @@ class Sweep:
     def watch(self) -> None:
         """Show the jobs until the sweep is over."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        announced = False
+        notes = ["Stopping: the running jobs save their state ..."]
         while not self.over.wait(INTERVAL):
-            if self.asked and not announced:
-                self.screen.print("Stopping: the running jobs save their state ...")
-                announced = True
+            if self.asked and notes:
+                self.screen.print(notes.pop())
             views = read_views(self.folder, self.jobs, self.since)
             self.screen.show(views, time.time() - self.started)
 
@@ -154,8 +144,8 @@ class Sweep:
         self.watcher.join()
         for number, handler in self.former.items():
             signal.signal(number, handler)
-        views, stopped = read_views(self.folder, self.jobs, self.since), read_stop(self.folder)
-        seconds = time.time() - self.started
+        stopped, seconds = read_stop(self.folder), time.time() - self.started
+        views = read_views(self.folder, self.jobs, self.since)
         self.screen.show(views, seconds)
         self.screen.close()
         print(total_line(views, seconds))
@@ -179,7 +169,7 @@ def report(folder: Path) -> str:
     try:
         from runs.comparison.report import write_report
 
-        return str(write_report([folder], folder))
+        return write_report([folder], folder)
     except Exception as error:
         return f"There is no report: {type(error).__name__}: {error}"
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from runs.config import read_run_config
@@ -20,24 +20,21 @@ from runs.sweep.job import Job
 # The settings that decide how long a step takes.
 DECIDE = ("model", "dataset", "augment", "optimizer._target_", "batch_size", "trainer.eval_every")
 NEWEST = 100  # so many runs are read: each takes some milliseconds
-STATES = {
-    "done": "done",
-    "cut": "to continue from step {job.step} of {job.total_steps}",
-    "new": "to run, {job.total_steps} steps",
-}
+CUT, NEW = "to continue from step {0.step} of {0.total_steps}", "to run, {0.total_steps} steps"
+STATES = {"done": "done", "cut": CUT, "new": NEW}
 
 
 def list_jobs(config: DictConfig, jobs: Sequence[Job], folder: Path) -> list[str]:
     """Return the lines of a dry run of these jobs; a search has none, it makes them as it goes."""
     if not jobs:
-        trials = OmegaConf.select(config, "hydra.sweeper.n_trials")
+        trials = config.hydra.sweeper.n_trials
         return [f"A search makes its jobs as it goes ({trials} trials). Nothing was started."]
     launcher = config.hydra.runtime.choices["hydra/launcher"]  # None: a cluster decides it
     at_once = {"basic": 1, "joblib": config.hydra.launcher.get("n_jobs")}.get(launcher)
     width = max(len(job.folder.name) for job in jobs)
     counts = Counter(job.state for job in jobs)
     return [
-        *(f"{job.folder.name:<{width}}  " + STATES[job.state].format(job=job) for job in jobs),
+        *(f"{job.folder.name:<{width}}  " + STATES[job.state].format(job) for job in jobs),
         "",
         f"{len(jobs)} jobs in {os.path.relpath(folder)}: {counts['done']} done, "
         f"{counts['cut']} to continue, {counts['new']} to run",
@@ -54,10 +51,8 @@ def estimate_time(jobs: Sequence[Job], at_once: int | None, folder: Path) -> str
             steps[kind_of(job.config)] += job.total_steps - job.step
     if not steps:
         return "Nothing is left to do: the command would only write the report."
-    runs: dict[tuple, list[tuple[float, int]]] = {kind: [] for kind in steps}
-    for kind, pace_and_steps in recent_runs(folder):
-        if kind in runs:
-            runs[kind].append(pace_and_steps)
+    recent = list(recent_runs(folder))
+    runs = {kind: [found for other, found in recent if other == kind] for kind in steps}
     if not all(runs.values()):
         return (
             "How long that takes is not known: below outputs/ and multirun/ is no finished run "
@@ -75,11 +70,7 @@ def estimate_time(jobs: Sequence[Job], at_once: int | None, folder: Path) -> str
 
 
 def usual_pace(runs: Sequence[tuple[float, int]]) -> float:
-    """Return the median of the seconds per step over all steps of all runs.
-
-    A short run, which is mostly start and end, has little weight, and one that was suspended has
-    no effect. Each run is (seconds per step, steps).
-    """
+    """Return the median over all steps; each run is (seconds per step, steps)."""
     ranked = sorted(runs)
     made = list(accumulate(steps for _, steps in ranked))
     return ranked[bisect_left(made, made[-1] / 2)][0]
@@ -96,9 +87,8 @@ def kind_of(config: Any) -> tuple:
 
 def recent_runs(folder: Path) -> Iterator[tuple[tuple, tuple[float, int]]]:
     """Yield (kind, (seconds per step, steps)) of the newest finished runs, also of other sweeps."""
-    paths = set(folder.absolute().glob("*/summary.json"))
-    for pattern in ("outputs/*/summary.json", "multirun/*/*/summary.json"):
-        paths |= set(Path.cwd().glob(pattern))
+    places = (folder.absolute(), "*"), (Path.cwd(), "outputs/*"), (Path.cwd(), "multirun/*/*")
+    paths = {path for place, runs in places for path in place.glob(f"{runs}/summary.json")}
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:NEWEST]:
         with contextlib.suppress(OSError, ValueError):  # a damaged run has no pace
             summary = read_summary(path.parent)

@@ -24,7 +24,7 @@ from common.files import write_text
 from runs.config import read_run_config
 from runs.folder import lock_folder, read_summary
 from runs.overrides import CHANGES_NO_RESULT, differences, key_of, plain, quote
-from runs.sweep.slots import SLOTS, hold_slot, slot_cores, slot_environment
+from runs.sweep.slots import SLOTS, hold_slot, slot_environment
 from runs.targets import walk_targets
 
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
@@ -32,7 +32,6 @@ RECORD = ".job.json"  # in a job's folder: what the sweep did there
 STOP = ".stop"  # in a sweep's folder: the number of the signal that stops it, or 0
 SWEEP_PID = "SWEEP_PID"  # in the environment of a launcher's processes: the sweep's process
 FOR_THE_LAUNCHER = (SWEEP_PID, SLOTS, "HYDRA_FULL_ERROR")  # variables that no job gets
-OPTION = "command-line"  # Hydra's name for a folder that --config-dir gives
 POLL = 0.2  # seconds
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -58,8 +57,7 @@ class Job:
 def find_job(config: DictConfig, total_steps: int | None = None) -> Job:
     """Return the job of this config, for which Hydra's state is set, and its total steps if known.
 
-    Raises:
-        ValueError: its folder holds a run with another config, or one that cannot be read.
+    A folder that holds a run with another config, or one that cannot be read, is a ValueError.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -83,18 +81,15 @@ def find_job(config: DictConfig, total_steps: int | None = None) -> Job:
 
 def find_sources(hydra: HydraConf) -> list[str]:
     """Return the words of the command line by which Hydra finds configs outside conf/."""
-    folders = [entry.path for entry in hydra.runtime.config_sources if entry.provider == OPTION]
-    options = [word for folder in folders for word in ("--config-dir", folder)]
-    paths = [word for word in hydra.overrides.hydra if key_of(word) == "hydra.searchpath"]
-    return [*options, *paths]
+    words = [word for word in hydra.overrides.hydra if key_of(word) == "hydra.searchpath"]
+    for entry in hydra.runtime.config_sources:
+        if entry.provider == "command-line":
+            words = ["--config-dir", entry.path, *words]
+    return words
 
 
 def check_same_job(config: DictConfig, folder: Path) -> None:
-    """Refuse a folder that holds a run with another config.
-
-    Raises:
-        ValueError: lists the keys, the run's values and the requested ones.
-    """
+    """Refuse a folder that holds a run with another config; list what differs."""
     changes = [
         f"{key}: it has {has}, asked for {asked}"
         for key, has, asked in differences(read_run_config(folder), config)
@@ -116,7 +111,6 @@ def run_job(config: DictConfig) -> float | None:
 
     Raises:
         SweepStopped: a search was asked to stop; with None it would continue.
-        ValueError: its folder holds another run, or another process trains there.
     """
     hydra = HydraConfig.get()
     sweep, folder = Path(hydra.sweep.dir), Path(hydra.runtime.output_dir)
@@ -143,8 +137,7 @@ def read_stop(sweep: Path) -> int:
 def wait_until_free(folder: Path, sweep: Path, seconds: float = 60) -> None:
     """Wait while the process of a sweep that was killed saves its run in this folder.
 
-    Raises:
-        ValueError: it takes longer than `seconds`: another process trains there.
+    After `seconds` it is another process that trains there, and the lock's error is raised.
     """
     deadline = time.monotonic() + seconds
     while not read_stop(sweep):
@@ -159,8 +152,9 @@ def wait_until_free(folder: Path, sweep: Path, seconds: float = 60) -> None:
 
 def train_job(job: Job, sweep: Path) -> int:
     """Train a job in a separate process; return its exit code, below 0 for a signal's."""
-    if job.state == "new":
-        clear(job.folder)
+    old = ("events.out.tfevents.*", "metrics.jsonl", "summary.json") if job.state == "new" else ()
+    for path in [path for pattern in old for path in job.folder.glob(pattern)]:
+        path.unlink()  # of a run without a checkpoint, which begins again
     shared = {key: value for key, value in os.environ.items() if key not in FOR_THE_LAUNCHER}
     with hold_slot() as (slot, lock), (job.folder / "train.log").open("ab") as log:
         record: dict[str, Any] = {"state": "running", "slot": slot, "words": job.words}
@@ -196,8 +190,8 @@ def prepare(slot: str | None) -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    if cores := slot_cores(slot):
-        os.sched_setaffinity(0, cores)
+    if slot and slot.startswith("core"):
+        os.sched_setaffinity(0, {int(slot[4:])})
 
 
 def wait(process: subprocess.Popen, sweep: Path) -> int:
@@ -210,13 +204,6 @@ def wait(process: subprocess.Popen, sweep: Path) -> int:
             if not sent and (number := read_stop(sweep)):
                 process.send_signal(number)
                 sent = True
-
-
-def clear(folder: Path) -> None:
-    """Remove the files of a run that has no checkpoint, before it begins again."""
-    for pattern in ("events.out.tfevents.*", "metrics.jsonl", "summary.json"):
-        for path in folder.glob(pattern):
-            path.unlink()
 
 
 def read_record(folder: Path, since: float = 0.0) -> dict[str, Any]:

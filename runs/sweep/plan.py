@@ -18,8 +18,7 @@ from runs.sweep.names import name_job
 def plan_jobs(config: DictConfig) -> list[Job]:
     """Return the jobs of a sweep, each composed and checked; none of a search, which makes them.
 
-    Raises:
-        ValueError: names the first job that could not run, and why.
+    A ValueError names the first job that could not run, and why.
     """
     if HydraConfig.get().runtime.choices["hydra/sweeper"] != "basic":
         return []
@@ -39,12 +38,9 @@ def plan_jobs(config: DictConfig) -> list[Job]:
 
 def list_overrides(config: DictConfig) -> list[list[str]]:
     """Return the overrides of each job, multiplied out by Hydra's own sweeper."""
-    loader = GlobalHydra.instance().config_loader()
-    params = config.hydra.sweeper.params or {}
-    words = [f"{key}={value}" for key, value in params.items()]
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(
-        [*words, *config.hydra.overrides.task]
-    )
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    words = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parsed = parser.parse_overrides([*words, *config.hydra.overrides.task])
     (batch,) = BasicSweeper.split_arguments(parsed, None)
     return batch
 

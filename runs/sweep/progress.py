@@ -49,22 +49,18 @@ class View:
 
 
 def read_views(sweep: Path, jobs: Sequence[Job], since: float) -> list[View]:
-    """Return the state of each job of a sweep.
+    """Return the state of each job in a sweep's folder.
 
-    Args:
-        sweep: its folder.
-        jobs: those that were known at the start; a search makes others.
-        since: when the sweep began; older files are of an earlier one.
+    `jobs` were known at the start; a search makes others. Records older than `since` are of an
+    earlier sweep.
     """
     views = [
         View(job.folder, "done" if job.state == "done" else "waiting", job.step, job.total_steps)
         for job in jobs
     ]
-    known = {view.folder for view in views}
     folders = [path.parent.absolute() for path in sorted(sweep.glob(f"*/{RECORD}"))]
-    others = [View(folder, "") for folder in folders if folder not in known]
-    found = [read_view(view, since) for view in (*views, *others)]
-    return [view for view in found if view.state]
+    others = [View(folder, "") for folder in folders if folder not in {v.folder for v in views}]
+    return [view for view in (read_view(v, since) for v in (*views, *others)) if view.state]
 
 
 def read_view(view: View, since: float) -> View:
@@ -75,11 +71,9 @@ def read_view(view: View, since: float) -> View:
     evaluations: dict[int, float] = {}
     with contextlib.suppress(OSError, ValueError):  # there is none yet, or half a line
         evaluations = read_metrics(view.folder, "max")
-    last = max(evaluations, default=0)
-    step = max(last, record["first_step"])
-    if record["state"] == "completed" and view.total_steps:
-        step = view.total_steps
-    return View(view.folder, record["state"], step, view.total_steps, record, evaluations.get(last))
+    last, state, total = max(evaluations, default=0), record["state"], view.total_steps
+    step = total if state == "completed" and total else max(last, record["first_step"])
+    return View(view.folder, state, step, total, record, evaluations.get(last))
 
 
 def total_line(views: Sequence[View], seconds: float) -> str:
@@ -111,8 +105,7 @@ class Screen:
             if self.states.get(view.folder, "waiting") != view.state:
                 self.states[view.folder] = view.state
                 self.show_change(view)
-            if view.folder in self.bars:
-                bar = self.bars[view.folder]
+            if (bar := self.bars.get(view.folder)) is not None:
                 bar.n = view.step
                 bar.set_postfix_str("" if view.top1 is None else f"val {view.top1:.2f} %")
         line = total_line(views, seconds)

@@ -17,11 +17,7 @@ from runs.sweep.names import name_job, parse
 
 
 def prepare_search(config: DictConfig) -> None:
-    """Queue the trials that were cut, and set `n_trials` to the number that is still missing.
-
-    Raises:
-        ValueError: the database cannot be used.
-    """
+    """Queue the trials that were cut, and set `n_trials` to the number that is still missing."""
     import optuna
     from optuna.trial import TrialState
 
@@ -31,24 +27,19 @@ def prepare_search(config: DictConfig) -> None:
     study = open_study(config)
     trials = study.get_trials(deepcopy=False)
     queued = [t.system_attrs["fixed_params"] for t in trials if t.state == TrialState.WAITING]
-    for trial in trials:
-        if was_cut(trial, config):
-            if trial.state == TrialState.RUNNING:
-                study.tell(trial.number, state=TrialState.FAIL)
-            if trial.params not in queued:
-                study.enqueue_trial(trial.params)
-                queued.append(trial.params)
+    for trial in [trial for trial in trials if was_cut(trial, config)]:
+        if trial.state == TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params not in queued:
+            study.enqueue_trial(trial.params)
+            queued.append(trial.params)
     done = sum(trial.state == TrialState.COMPLETE for trial in trials)
     with read_write(config.hydra):
         config.hydra.sweeper.n_trials = max(0, config.hydra.sweeper.n_trials - done)
 
 
 def check_search(config: DictConfig) -> None:
-    """Refuse a search that could find nothing.
-
-    Raises:
-        ValueError: names the key and what is accepted.
-    """
+    """Refuse a search that could find nothing."""
     import engine  # noqa: F401  (prepares the process for OneFlow, before signals are handled)
     from data import split_sizes
 
@@ -66,11 +57,7 @@ def check_search(config: DictConfig) -> None:
 
 
 def open_study(config: DictConfig) -> Any:
-    """Return the study in a sweep's folder; make it if it is missing.
-
-    Raises:
-        ValueError: the database cannot be used.
-    """
+    """Return the study in a sweep's folder; make it if it is missing, or raise a ValueError."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -106,9 +93,7 @@ def describe_best(config: DictConfig) -> str:
     from optuna.trial import TrialState
 
     study = open_study(config)
-    trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    if not trials:
+    if not (trials := study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])):
         return "The search has no completed trial."
-    best = study.best_trial
-    words = " ".join(f"{key}={value}" for key, value in best.params.items())
-    return f"best of {len(trials)} trials: {best.value:.2f} % validation top-1 with {words}"
+    words = " ".join(f"{key}={value}" for key, value in study.best_trial.params.items())
+    return f"best of {len(trials)} trials: {study.best_value:.2f} % validation top-1 with {words}"

@@ -37,8 +37,8 @@ def list_slots(device: str) -> list[str]:
 def prepare_joblib(config: DictConfig) -> None:
     """List the slots in the environment; set how many jobs run at once, unless the config does.
 
-    joblib's default is a job for each core, also where jobs train on GPUs. Each process gets one
-    job at a time: jobs that are done already would make joblib hand out the others in batches.
+    Each process gets one job at a time: jobs that are done already would make joblib hand out the
+    others in batches.
     """
     from joblib import effective_n_jobs
 
@@ -57,8 +57,8 @@ def prepare_joblib(config: DictConfig) -> None:
 def hold_slot() -> Iterator[tuple[str | None, int | None]]:
     """Hold a slot that no other sweep of this user holds; yield its name and its lock file.
 
-    A GPU takes several jobs, in rounds. (None, None) where jobs need no slot, or no core is free:
-    the system then chooses one. A process that inherits the file holds the slot too.
+    A GPU takes several jobs, in rounds. (None, None) where jobs need no slot, or no core is free.
+    A process that inherits the file holds the slot too.
     """
     slots = list(filter(None, os.environ.get(SLOTS, "").split(",")))
     rounds = MOST_ON_A_GPU if slots and slots[0].startswith("gpu") else 1
@@ -80,8 +80,3 @@ def slot_environment(slot: str | None) -> dict[str, str]:
     """Return the environment variables of a job in this slot."""
     gpu = {"CUDA_VISIBLE_DEVICES": slot[3:]} if slot and slot.startswith("gpu") else {}
     return dict.fromkeys(THREADS, "1") | gpu if slot else {}
-
-
-def slot_cores(slot: str | None) -> set[int]:
-    """Return the core on which a job in this slot stays; nothing: on any."""
-    return {int(slot[4:])} if slot and slot.startswith("core") else set()

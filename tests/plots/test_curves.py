@@ -68,7 +68,6 @@ def test_a_logarithmic_axis_has_one_to_five_decades(rates, floor):
 @pytest.mark.parametrize(
     ("ends", "ticks"),
     [
-        ((0, 0.1), [0, 0.02, 0.04, 0.06, 0.08, 0.1]),
         ((0, 30), [0, 5, 10, 15, 20, 25, 30]),
         ((0, 9), [0, 2, 4, 6, 8]),
         ((-0.3, 0.7), [-0.2, 0, 0.2, 0.4, 0.6]),
@@ -78,16 +77,13 @@ def test_ticks_are_round_numbers(ends, ticks):
     assert nice_ticks(*ends) == ticks
 
 
-def test_groups_with_equal_rates_share_a_line():
-    rates = [[0.1, 0.2], [0.3, 0.4], [0.1, 0.2]]
+def test_a_curve_has_groups_and_figures():
+    rates = [[0.1, 0.2], [0.3, 0.4], [0.1, 0.2]]  # the first and the last share a line
     three = Curve("x", rates, [0.1] * 3, Horizon(2, 1))
     assert list(three.groups()) == ["x, group 0 and 2", "x, group 1"]
-    assert list(curve([0.1, 0.2]).groups()) == ["x"]
-
-
-def test_the_figures_of_a_curve():
-    text = "base 0.1 | min 0 | max 0.1 | last 0 | area 50% of base"
-    assert curve([0.1, 0.1, 0.0, 0.0]).summary() == text
+    one = curve([0.1, 0.1, 0.0, 0.0])
+    assert list(one.groups()) == ["x"]
+    assert one.summary() == "base 0.1 | min 0 | max 0.1 | last 0 | area 50% of base"
 
 
 def test_json_is_one_object_for_one_curve_and_a_list_for_several(tmp_path):

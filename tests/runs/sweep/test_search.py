@@ -68,8 +68,8 @@ def test_what_was_cut_comes_again_and_what_is_missing_is_counted(search, tmp_pat
     prepare_search(config)
     assert waiting(study) == [{"optimizer.lr": lr} for lr in (0.03, 0.04, 0.05)]
     assert config.hydra.sweeper.n_trials == 8
-    states = [trial.state for trial in open_study(config).trials[:7]]
-    assert states[3:] == [TrialState.FAIL] * 3 + [TrialState.RUNNING]
+    states = [trial.state for trial in open_study(config).trials[3:7]]
+    assert states == [TrialState.FAIL] * 3 + [TrialState.RUNNING]
     assert describe_best(config) == (
         "best of 2 trials: 30.00 % validation top-1 with optimizer.lr=0.02"
     )
@@ -87,11 +87,9 @@ def test_what_was_cut_comes_again_and_what_is_missing_is_counted(search, tmp_pat
 @pytest.mark.parametrize(
     ("words", "key", "value"),
     [
-        (SEARCH, "sweeper.n_jobs", 1),
         ((*SEARCH, "hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), "sweeper.n_jobs", 3),
         ((*SEARCH, "hydra.sweeper.n_jobs=4"), "sweeper.n_jobs", 4),
         (("hydra/launcher=submitit_slurm",), "launcher.max_num_timeout", 20),
-        (("hydra/launcher=submitit_slurm",), "launcher.cpus_per_task", 2),
         (("hydra/launcher=submitit_slurm", "hydra.launcher.mem_gb=8"), "launcher.mem_gb", 8),
     ],
 )
@@ -105,7 +103,6 @@ def test_the_command_line_wins_over_our_settings_of_plugins(words, key, value):
         (("optimizer.lr=0.1",), "hydra/sweeper=optuna: expected a key with values to search"),
         (("dataset.val_size=0",), "dataset.val_size=0: expected at least 1: a search maximizes"),
         (("hydra.sweeper.n_trials=0",), "hydra.sweeper.n_trials=0: expected an integer of at l"),
-        (("hydra.sweeper.n_jobs=-1",), "hydra.sweeper.n_jobs=-1: expected an integer of at least"),
         (("hydra.sweeper.storage=nothing",), "hydra.sweeper.storage=nothing: "),
         (("hydra.sweeper.storage=sqlite:////no/x.db",), "hydra.sweeper.storage=sqlite:////no"),
         (("hydra.sweeper.storage=mysql://a/b",), "hydra.sweeper.storage=mysql://a/b: Failed"),

@@ -30,7 +30,6 @@ def test_which_slots_there_are(monkeypatch, device, visible, slots):
     ("chosen", "prepared"),
     [
         ({}, {"n_jobs": len(CORES), "batch_size": "1"}),  # as the plugin's config has it
-        ({"n_jobs": 2}, {"n_jobs": 2, "batch_size": "1"}),
         ({"n_jobs": 7, "batch_size": "4"}, {"n_jobs": 7, "batch_size": "4"}),
     ],
 )
