@@ -36,6 +36,15 @@ def newest_step(folder):
     return checkpoint.read_newest(folder).state["step"]
 
 
+TRICKY = {
+    "numbers": [math.inf, -math.inf, 5e-324, 1 / 3],
+    "int keys": {0: "a", 17: "b", "step": 5},
+    "tuple": (0.9, 0.999),
+    "dollar": {"$float": "inf"},
+    "nested": [{"deep": [None, True, (1, [2.5])]}, {}, [], ()],
+}
+
+
 def test_round_trip_is_exact_and_keeps_shapes(tmp_path):
     model = small_model(1)
     model(flow.randn(4, 3))  # moves the norm's buffers, `num_batches_tracked` among them
@@ -43,10 +52,11 @@ def test_round_trip_is_exact_and_keeps_shapes(tmp_path):
     kinds = ("float64", "float32", "float16", "int64", "int32", "int8", "uint8", "bool")
     tensors = {kind: flow.tensor(np.arange(6).reshape(2, 3).astype(kind)) for kind in kinds}
     tensors |= {"transposed": flow.tensor(np.eye(3, 2)).T, "empty": flow.zeros(0, 3)}
-    state = {"step": 2, "first_step": 0, "tensors": tensors}
+    state = {"step": 2, "first_step": 0, "tensors": tensors, "tricky": TRICKY, "nan": math.nan}
     folder = checkpoint.write_checkpoint(tmp_path, model.state_dict(), rates, state)
     found = checkpoint.read_checkpoint(folder)
     assert found.applied.tolist() == rates
+    assert repr(found.state["tricky"]) == repr(TRICKY) and math.isnan(found.state["nan"])
     assert found.model["1.num_batches_tracked"].shape == ()
     arrays = found.model | {name: t.numpy() for name, t in found.state["tensors"].items()}
     wanted = model.state_dict() | tensors
@@ -56,6 +66,12 @@ def test_round_trip_is_exact_and_keeps_shapes(tmp_path):
         np.testing.assert_array_equal(arrays[name], tensor.numpy())
     for name, array in load_file(tmp_path / "last/model.safetensors").items():
         np.testing.assert_array_equal(array, found.model[name])
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
+    state = {"step": 0, "scheduler": {"lr_lambda": lambda step: 1}}
+    with pytest.raises(TypeError, match=r"state/scheduler/lr_lambda is a function"):
+        checkpoint.write_checkpoint(tmp_path, {}, [], state)
 
 
 def test_links_are_relative_and_best_is_kept_beside_the_newest(tmp_path):

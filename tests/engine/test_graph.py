@@ -37,11 +37,6 @@ def test_cases(marker):
     assert code == 0 and " FAILED " not in output, output[-8000:]
 
 
-def test_a_resumed_run_stays_with_what_it_is(stopped, train_here):
-    with pytest.raises(ValueError, match=r"cannot change trainer.graph: the run has False, asked"):
-        train_here(f"resume={stopped}", "trainer.graph=true")
-
-
 class Foreign(flow.optim.SGD):
     """An optimizer that is not OneFlow's."""
 

@@ -33,37 +33,32 @@ def test_versions(package, good, bad):
         assert machine.package_problem(need, version).sentence == f"{need.sentence}, and {have}"
 
 
-LINES = {
-    "uv": (
-        ".tools/uv/bin/uv pip install 'numpy<2' --python {python}",
-        ".tools/uv/bin/uv pip install flowvision==0.2.1 --python {python} -b build-constraints.txt",
-    ),
-    "pip": (
-        "{python} -m pip install 'numpy<2'",
-        "PIP_BUILD_CONSTRAINT=build-constraints.txt {python} -m pip install flowvision==0.2.1",
-    ),
-    "neither": ("make clean setup", "make clean setup"),
-}
+UV = ".tools/uv/bin/uv pip install {what} --python {python}"
+PIP = "{python} -m pip install {what}"
+BUILD = "build-constraints.txt"
 
 
-@pytest.mark.parametrize("installer", LINES)
-def test_the_line_to_type(tmp_path, monkeypatch, installer):
+@pytest.mark.parametrize(
+    ("installer", "numpy", "flowvision"),
+    [
+        (".tools/uv/bin/uv", UV, f"{UV} -b {BUILD}"),
+        ("pip.py", PIP, f"PIP_BUILD_CONSTRAINT={BUILD} {PIP}"),
+        ("neither", "make clean setup", "make clean setup"),
+    ],
+)
+def test_the_line_to_type(tmp_path, monkeypatch, installer, numpy, flowvision):
     """By a copy of the module in another project, as its root is its place."""
-    path = tmp_path / "engine/process/machine.py"
-    path.parent.mkdir(parents=True)
-    shutil.copy(machine.__file__, path)
-    if installer == "uv":
-        (tmp_path / ".tools/uv/bin").mkdir(parents=True)
-        (tmp_path / ".tools/uv/bin/uv").touch()
-    elif installer == "pip":
-        (tmp_path / "pip.py").touch()
-        monkeypatch.syspath_prepend(tmp_path)
-    elif importlib.util.find_spec("pip"):
+    if installer == "neither" and importlib.util.find_spec("pip"):
         pytest.skip("this Python has pip")
-    install_line = runpy.run_path(str(path))["install_line"]
+    for path in (tmp_path / "engine/process/machine.py", tmp_path / installer):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.syspath_prepend(tmp_path)  # where pip.py is a pip
+    shutil.copy(machine.__file__, tmp_path / "engine/process")
+    line = runpy.run_path(f"{tmp_path}/engine/process/machine.py")["install_line"]
     python = os.path.relpath(sys.executable)
-    lines = tuple(install_line(NEEDS[name].requirement) for name in ("numpy", "flowvision"))
-    assert lines == tuple(line.format(python=python) for line in LINES[installer])
+    for what, expected in {"'numpy<2'": numpy, "flowvision==0.2.1": flowvision}.items():
+        assert line(what) == expected.format(what=what, python=python)
 
 
 @pytest.mark.parametrize(
@@ -83,21 +78,18 @@ def test_advice_names_the_cause(versions, message, words):
     assert words in machine.import_advice(message, (good | versions).get)
 
 
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [
-        ("fpu lm sse4_2 avx avx2 fma", True),
-        ("fpu lm sse4_2 avx fma", False),  # no AVX2
-        ("fpu lm sse4_2 avx avx2", False),  # no FMA
-        ("fpu avx avx2 fma", False),  # not 64 bit
-        ("fpu lm sse4_2 avx512f", False),  # a longer name is not the flag
-    ],
-)
-def test_has_avx2_reads_the_flags(tmp_path, flags, expected):
+def test_has_avx2_reads_the_flags(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     assert machine.has_avx2(cpuinfo) is False  # there is no such file
-    cpuinfo.write_text(f"processor\t: 0\nmodel name\t: a b\nflags\t\t: {flags}\n")
-    assert machine.has_avx2(cpuinfo) is expected
+    for flags, expected in {
+        "fpu lm sse4_2 avx avx2 fma": True,
+        "fpu lm sse4_2 avx fma": False,  # no AVX2
+        "fpu lm sse4_2 avx avx2": False,  # no FMA
+        "fpu avx avx2 fma": False,  # not 64 bit
+        "fpu lm avx512f avx2_vnni fma": False,  # a longer name is not the flag
+    }.items():
+        cpuinfo.write_text(f"processor\t: 0\nmodel name\t: a b\nflags\t\t: {flags}\n")
+        assert machine.has_avx2(cpuinfo) is expected, flags
 
 
 class Driver(SimpleNamespace):

@@ -10,7 +10,7 @@ import time
 import oneflow as flow
 import pytest
 
-from engine.process import machine, runtime
+from engine.process import machine, ranks, runtime
 
 
 def python(code: str, **environment: str) -> tuple[int, str, str]:
@@ -85,6 +85,8 @@ def test_dropout_follows_the_seed():
     assert first != second  # the modules differ
     assert masks(1, follow=True) == [first, second]  # the same seed, the same masks
     assert masks(2, follow=True)[0] != first
+    seeds = {ranks.mask_seed(seed, step) for seed in range(3) for step in range(100)}
+    assert len(seeds) == 300
     assert runtime.follow_seed(flow.nn.Linear(2, 2)) is False
     # The reason for `follow_seed`; when this fails, OneFlow has mended it.
     assert masks(1, follow=False) == masks(2, follow=False)
