@@ -6,7 +6,7 @@ import os
 import resource
 import shutil
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 import oneflow as flow
@@ -125,10 +125,9 @@ class Killed(BaseException):
     pass
 
 
-@pytest.fixture(scope="module")
-def dying_after():
-    """Lets so many changes to the file system happen, and none after that: the process is dead."""
-    left = math.inf
+def test_killed_at_any_moment(tmp_path):
+    """Whatever was done before a kill, a sound checkpoint is found and the next write tidies up."""
+    left = math.inf  # changes to the file system until the process is dead
 
     def count(event, arguments):
         nonlocal left
@@ -138,26 +137,15 @@ def dying_after():
             if left < 0:
                 raise Killed
 
-    @contextmanager
-    def dying(changes):
-        nonlocal left
-        left = changes
-        with suppress(Killed):
-            yield
-        left = math.inf
-
     sys.addaudithook(count)  # for good: there is no way to remove it
-    return dying
-
-
-def test_killed_at_any_moment(tmp_path, dying_after):
-    """Whatever was done before a kill, a sound checkpoint is found and the next write tidies up."""
     write(tmp_path / "start", 1, best=True)
     steps = []
     for changes in range(100):
         folder = shutil.copytree(tmp_path / "start", tmp_path / str(changes), symlinks=True)
-        with dying_after(changes):
+        left = changes
+        with suppress(Killed):
             write(folder, 2, best=True, keep_last=1)
+        left = math.inf
         steps.append(newest_step(folder))
         for link in ("last", "best"):
             assert (folder / link / "state.json").exists(), changes

@@ -14,10 +14,11 @@ from tests.conftest import ROOT
 CASES = "tests/engine/cases_of_graph.py"
 
 
-def run_cases(marker: str) -> tuple[int, str]:
-    """Return pytest's exit code and output. Where OneFlow kills the process, run the rest again.
+@pytest.mark.parametrize("marker", ["not full", pytest.param("full", marks=pytest.mark.full)])
+def test_cases(marker):
+    """Where OneFlow kills the process, the rest is run again: its graphs do that now and then.
 
-    OneFlow's graphs do that now and then (docs/graph.md). A case that fails is not repeated.
+    A case that fails is not repeated (docs/graph.md).
     """
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", CASES, "-m", marker]
     output = ""
@@ -28,13 +29,7 @@ def run_cases(marker: str) -> tuple[int, str]:
         output += result.stdout + result.stderr
         if result.returncode >= 0:
             break
-    return result.returncode, output
-
-
-@pytest.mark.parametrize("marker", ["not full", pytest.param("full", marks=pytest.mark.full)])
-def test_cases(marker):
-    code, output = run_cases(marker)
-    assert code == 0 and " FAILED " not in output, output[-8000:]
+    assert result.returncode == 0 and " FAILED " not in output, output[-8000:]
 
 
 class Foreign(flow.optim.SGD):
@@ -53,7 +48,6 @@ AMP = {"amp": True, "device": "cuda"}
         (AMP, None),
         ({"amp": True}, "trainer.amp=true: expected false. OneFlow has mixed precision on a GPU"),
         (AMP | {"clip_grad_norm": 1.0}, "trainer.amp=true: expected false. With trainer.clip_grad"),
-        ({"stochastic": True}, "trainer.graph=true: expected false. The masks of this model's dr"),
         ({"optimizer": Foreign}, "expected false. nn.Graph knows .* only, .* and not Foreign"),
         ({"ranks": 2}, "trainer.graph=true: expected false. A graph works in one process"),
     ],

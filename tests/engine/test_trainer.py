@@ -183,18 +183,6 @@ def test_plateau_steps_once_per_evaluation(tmp_path, mode, metric):
     assert trainer.plateau_metrics == dict.fromkeys((3, 6, 7), trainer.last[metric])
 
 
-class Steep(flow.nn.Module):
-    """A finite loss with a gradient that is not: d sqrt(w) / dw at w = 0."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = flow.nn.Linear(PIXELS, CLASSES)
-        self.zero = flow.nn.Parameter(flow.zeros(1))
-
-    def forward(self, images):
-        return self.linear(images) + flow.sqrt(self.zero)
-
-
 def jump(factor):
     """A schedule that multiplies the rate by a factor at step 2 alone."""
     return lambda optimizer: LambdaLR(optimizer, lambda step: factor if step == 2 else 1)
@@ -202,7 +190,6 @@ def jump(factor):
 
 PLANTED = {
     "batch": lambda: {"train": Batches(factors={4: float("inf")})},
-    "gradient": lambda: {"model": Steep()},
     "update": lambda: {"scheduler": jump(1e40)},
     "huge": lambda: {"scheduler": jump(1e39)},  # finite weights, whose next logits are not
 }
@@ -213,8 +200,6 @@ PLANTED = {
     [
         ("batch", 20, 2, {}, "loss of step 4 is nan at learning rate 0.00625: try a lower", 4),
         ("batch", 1, 2, {}, "loss of step 4 is nan", 4),
-        ("gradient", 1, 100, {}, "loss of step 1 is nan at learning rate 0.05:", None),
-        ("gradient", 20, 1, {}, "weights are not finite after step 0 at learning rate 0.1:", None),
         ("update", 20, 1, {}, r"weights are not finite after step 2 at learning rate 1e\+39:", 2),
         ("update", 20, 2, {"eval_every": 3}, "weights are not finite after step 2", 2),
         ("huge", 20, 2, {}, "loss of step 3 is (nan|inf) at learning rate 0.1:", 2),
@@ -229,12 +214,10 @@ def test_what_is_not_finite_stops_the_run_and_the_last_checkpoint_is_sound(
         fit(build_trainer(tmp_path, **PLANTED[planted](), **settings))
     last, curves = tmp_path / "checkpoints/last", points(tmp_path)
     assert "val/loss" not in curves
-    assert last.exists() == (saved is not None)
-    if saved is not None:
-        assert json.loads((last / "state.json").read_text())["step"] == saved
-        scheduler = PLANTED[planted]().get("scheduler")
-        whole = fit(build_trainer(tmp_path / "b", scheduler, **settings | {"stop_step": saved}))
-        check_same(load_file(last / "model.safetensors"), weights(whole))
+    assert json.loads((last / "state.json").read_text())["step"] == saved
+    scheduler = PLANTED[planted]().get("scheduler")
+    whole = fit(build_trainer(tmp_path / "b", scheduler, **settings | {"stop_step": saved}))
+    check_same(load_file(last / "model.safetensors"), weights(whole))
     if planted == "batch":  # nothing is shown after the step that is named
         assert [step for step, _ in curves["train/loss"]] == [0, 1, 2, 3, 4]
 
