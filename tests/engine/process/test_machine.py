@@ -92,47 +92,39 @@ def test_has_avx2_reads_the_flags(tmp_path):
         assert machine.has_avx2(cpuinfo) is expected, flags
 
 
-class Driver(SimpleNamespace):
-    """Stands in for libcuda.so.1: a GPU of this capability, and a driver for CUDA 12.4."""
-
-    init, count, version, capability = 0, 1, 12040, (8, 0)
-
-    def cuInit(self, flags):
-        return self.init
-
-    def cuDeviceGetCount(self, count):
-        count._obj.value = self.count
-
-    def cuDriverGetVersion(self, version):
-        version._obj.value = self.version
-
-    def cuDeviceGet(self, device, ordinal):
-        assert ordinal == 0
-
-    def cuDeviceGetAttribute(self, value, attribute, device):
-        value._obj.value = dict(zip((75, 76), self.capability, strict=True))[attribute]
+def driver(init=0, count=1, version=12040, capability=(8, 0)):
+    """Return a stand-in for libcuda.so.1: a GPU of this capability, and CUDA 12.4."""
+    attributes = dict(zip((75, 76), capability, strict=True))
+    put = lambda target, value: setattr(target._obj, "value", value)  # noqa: E731
+    return SimpleNamespace(
+        cuInit=lambda flags: init,
+        cuDeviceGetCount=lambda target: put(target, count),
+        cuDriverGetVersion=lambda target: put(target, version),
+        cuDeviceGet=lambda device, ordinal: None,
+        cuDeviceGetAttribute=lambda target, key, device: put(target, attributes[key]),
+    )
 
 
 @pytest.mark.parametrize(
-    ("driver", "words"),
+    ("library", "words"),
     [
-        (Driver(init=100), "sees no GPU"),
-        (Driver(count=0), "sees no GPU"),
-        (Driver(version=10020), "supports CUDA 10.2"),
-        (Driver(version=11000), None),
+        (driver(init=100), "sees no GPU"),
+        (driver(count=0), "sees no GPU"),
+        (driver(version=10020), "supports CUDA 10.2"),
+        (driver(version=11000), None),
         (None, "no NVIDIA driver"),
-        (Driver(capability=(5, 2)), "compute capability 5.2"),  # older than the wheel's oldest
-        *((Driver(capability=c), None) for c in [(6, 0), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9)]),
-        (Driver(capability=(7, 3)), None),  # code for 7.0 runs there
-        (Driver(capability=(9, 0)), "compute capability 9.0"),  # H100
-        (Driver(capability=(12, 0)), "CUDA_ARCHITECTURES=120"),
+        (driver(capability=(5, 2)), "compute capability 5.2"),  # older than the wheel's oldest
+        *((driver(capability=c), None) for c in [(6, 0), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9)]),
+        (driver(capability=(7, 3)), None),  # code for 7.0 runs there
+        (driver(capability=(9, 0)), "compute capability 9.0"),  # H100
+        (driver(capability=(12, 0)), "CUDA_ARCHITECTURES=120"),
     ],
 )
-def test_which_gpus_can_be_used(driver, words):
+def test_which_gpus_can_be_used(library, words):
     def load(name):
-        if driver is None:
+        if library is None:
             raise OSError(f"{name}: cannot open shared object file")
-        return driver
+        return library
 
     problem = machine.cuda_problem(load)
     assert problem is None if words is None else words in problem
