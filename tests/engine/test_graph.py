@@ -16,10 +16,7 @@ CASES = "tests/engine/cases_of_graph.py"
 
 @pytest.mark.parametrize("marker", ["not full", pytest.param("full", marks=pytest.mark.full)])
 def test_cases(marker):
-    """Where OneFlow kills the process, the rest is run again: its graphs do that now and then.
-
-    A case that fails is not repeated (docs/graph.md).
-    """
+    """Where OneFlow kills the process, as its graphs may (docs/graph.md), the rest is run again."""
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", CASES, "-m", marker]
     output = ""
     for _ in range(5):

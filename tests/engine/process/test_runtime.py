@@ -71,22 +71,25 @@ def test_missing_cudnn_is_one_sentence(tmp_path):
     assert f"({message}). OneFlow 0.9.0 needs cuDNN 8.5 beside it" in error
 
 
-def masks(seed: int, follow: bool) -> list[list[float]]:
+def masks(seed, follow=True, device="cpu"):
+    """Return what two dropout modules leave of ones."""
     model = flow.nn.Sequential(flow.nn.Dropout(0.5), flow.nn.Dropout(0.5))
-    if follow:
-        assert runtime.follow_seed(model) is True
+    assert not follow or runtime.follow_seed(model)
     flow.manual_seed(seed)
-    ones = flow.ones(64)
-    return [module(ones).numpy().tolist() for module in model]
+    ones = flow.ones(64, device=device)
+    return [module(ones).cpu().numpy().tolist() for module in model]
+
+
+def check_masks(device):
+    first, second = masks(1, device=device)
+    assert first != second  # the modules differ
+    assert masks(1, device=device) == [first, second]  # the same seed, the same masks
+    assert masks(2, device=device)[0] != first
 
 
 def test_dropout_follows_the_seed():
-    first, second = masks(1, follow=True)
-    assert first != second  # the modules differ
-    assert masks(1, follow=True) == [first, second]  # the same seed, the same masks
-    assert masks(2, follow=True)[0] != first
-    seeds = {ranks.mask_seed(seed, step) for seed in range(3) for step in range(100)}
-    assert len(seeds) == 300
+    check_masks("cpu")
+    assert len({ranks.mask_seed(seed, step) for seed in range(3) for step in range(100)}) == 300
     assert runtime.follow_seed(flow.nn.Linear(2, 2)) is False
     # The reason for `follow_seed`; when this fails, OneFlow has mended it.
     assert masks(1, follow=False) == masks(2, follow=False)
