@@ -1,7 +1,5 @@
 """Running means of the weights: their numbers, their statistics, and what may not spoil them."""
 
-import json
-
 import numpy as np
 import oneflow as flow
 import pytest
@@ -9,21 +7,12 @@ import pytest
 from engine.averaging import build_averages, estimate_statistics
 from engine.checkpoint import read_checkpoint
 from engine.process.signals import Interrupted
-from tests.engine.test_trainer import (
-    CLASSES,
-    PIXELS,
-    Batches,
-    build_trainer,
-    check_same,
-    fit,
-    points,
-    weights,
-)
+from tests.engine.test_trainer import Batches, build_trainer, check_same, fit, points, weights
 
 
 def model_with_norm():
     flow.manual_seed(0)
-    return flow.nn.Sequential(flow.nn.Linear(PIXELS, CLASSES), flow.nn.BatchNorm1d(CLASSES))
+    return flow.nn.Sequential(flow.nn.Linear(12, 6), flow.nn.BatchNorm1d(6))
 
 
 def means(values, **settings):
@@ -53,9 +42,7 @@ def means(values, **settings):
     ],
 )
 def test_means_of_1_2_4_8_16(settings, expected):
-    assert means([1, 2, 4, 8, 16], **settings) == [
-        value if value is None else pytest.approx(value, rel=1e-6) for value in expected
-    ]
+    assert means([1, 2, 4, 8, 16], **settings) == pytest.approx(expected, rel=1e-6)
 
 
 def test_statistics_are_those_of_all_images():
@@ -63,18 +50,13 @@ def test_statistics_are_those_of_all_images():
     rng = np.random.default_rng(0)
     batches = [rng.normal(3, 2, (n, 2, 4, 4)).astype("float32") for n in (8, 8, 3)]
     norm = flow.nn.BatchNorm2d(2)
-    estimate_statistics(norm, [(flow.tensor(images), None) for images in batches])
+    model = flow.nn.Sequential(flow.nn.Dropout(0.5), norm)  # dropout is off
+    estimate_statistics(model, [(flow.tensor(images), None) for images in batches])
     every = np.concatenate(batches)
     np.testing.assert_allclose(norm.running_mean.numpy(), every.mean((0, 2, 3)), rtol=1e-5)
     by_size = sum(len(x) * x.var((0, 2, 3), ddof=1) for x in batches) / len(every)
     np.testing.assert_allclose(norm.running_var.numpy(), by_size, rtol=1e-5)
     assert norm.momentum == 0.1 and norm.training
-
-
-def test_dropout_is_off_while_statistics_are_estimated():
-    model = flow.nn.Sequential(flow.nn.Dropout(0.5), flow.nn.BatchNorm1d(3))
-    estimate_statistics(model, [(flow.ones(8, 3), None)])
-    assert (model[1].running_mean.tolist(), model[1].running_var.tolist()) == ([1] * 3, [0] * 3)
 
 
 def test_the_models_weights_come_back_whatever_happens():
@@ -83,11 +65,11 @@ def test_the_models_weights_come_back_whatever_happens():
     averages.take(1)
     with flow.no_grad():
         model[0].weight.add_(1.0)
-    own = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+    before = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
     with pytest.raises(KeyboardInterrupt), averages.each[0].in_model():
-        assert not np.array_equal(model[0].weight.numpy(), own["0.weight"])
+        assert not np.array_equal(model[0].weight.numpy(), before["0.weight"])
         raise KeyboardInterrupt
-    check_same({name: tensor.numpy() for name, tensor in model.state_dict().items()}, own)
+    check_same({name: tensor.numpy() for name, tensor in model.state_dict().items()}, before)
 
 
 def averaging_trainer(folder, poll=lambda: None, train=None, **settings):
@@ -102,19 +84,16 @@ def test_averages_are_evaluated_beside_the_weights(tmp_path):
     trainer = averaging_trainer(tmp_path)
     with trainer.recorder:
         trainer.fit()
-        own = weights(trainer)
+        before = weights(trainer)
         test = trainer.test()
-    check_same(weights(trainer), own)
+    check_same(weights(trainer), before)
     curves = points(tmp_path)
     assert [step for step, _ in curves["val/ema_top1"]] == [3, 6, 7]
     assert [step for step, _ in curves["val/swa_top5"]] == [6, 7]
     assert curves["test/swa_loss"] == [(7, pytest.approx(test["swa_loss"]))]
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert ["val/swa_top1" in line for line in lines] == [False, True, True, False]
-    assert lines[-1]["test/ema_top1"] == test["ema_top1"]
-    assert trainer.last["ema_top1"] == lines[2]["val/ema_top1"]
+    assert trainer.last["ema_top1"] == pytest.approx(curves["val/ema_top1"][-1][1])
     plain = fit(build_trainer(tmp_path / "plain", model=model_with_norm()))
-    check_same(own, weights(plain))  # to look at means changes nothing
+    check_same(before, weights(plain))  # to look at means changes nothing
     assert (trainer.best["step"], trainer.best["top1"]) == (plain.best["step"], plain.best["top1"])
     # an average's figures are those of a model that has its weights
     plain.model.load_state_dict(trainer.averages.each[1].tensors)
@@ -125,30 +104,13 @@ def test_statistics_of_swa_are_in_the_last_checkpoint_without_a_validation_split
     trainer = fit(averaging_trainer(tmp_path, val=[]))
     saved = read_checkpoint(tmp_path / "checkpoints/last").state["averages"]["swa"]
     assert (saved["count"], saved["estimated"]) == (2, 2)
+    assert (trainer.last, trainer.best) == ({}, {}) and "val/loss" not in points(tmp_path)
     model = model_with_norm()
     model.load_state_dict(saved["tensors"])
     estimate_statistics(model, trainer.train_loader.epoch())
-    for name, tensor in model.named_buffers():
-        if tensor.is_floating_point():
-            np.testing.assert_allclose(tensor.numpy(), saved["tensors"][name].numpy(), rtol=1e-6)
-
-
-def saved_means(folder):
-    found = read_checkpoint(folder / "checkpoints/last").state["averages"]
-    return {
-        f"{name} {key}": tensor.numpy()
-        for name, mean in found.items()
-        for key, tensor in mean["tensors"].items()
-    }
-
-
-def test_a_loss_that_is_not_finite_spoils_no_average(tmp_path):
-    """Step 4 is bad and found out at step 6: what is saved is what was saved before it."""
-    trainer = averaging_trainer(tmp_path, train=Batches(factors={4: float("nan")}))
-    with pytest.raises(FloatingPointError, match="loss of step 4 is nan"):
-        fit(trainer)
-    fit(averaging_trainer(tmp_path / "whole", stop_step=3))
-    check_same(saved_means(tmp_path), saved_means(tmp_path / "whole"))
+    for name in ("1.running_mean", "1.running_var"):
+        found = model.state_dict()[name].numpy()
+        np.testing.assert_allclose(found, saved["tensors"][name].numpy(), rtol=1e-6)
 
 
 def test_a_run_can_be_interrupted_while_statistics_are_estimated(tmp_path):

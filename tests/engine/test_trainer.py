@@ -9,11 +9,12 @@ import oneflow as flow
 import pytest
 from oneflow.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau
 from safetensors.numpy import load_file
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from engine.process.signals import Interruption
 from engine.recorder import Recorder
 from engine.trainer import Trainer
+from engine.update import count_hits
+from tests.conftest import Run
 
 CLASSES, PIXELS = 6, 12
 
@@ -59,11 +60,7 @@ def fit(trainer):
 
 
 def points(folder):
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    return {
-        tag: [(event.step, event.value) for event in events.Scalars(tag)]
-        for tag in events.Tags()["scalars"]
-    }
+    return Run(folder, None).curves
 
 
 def weights(trainer):
@@ -76,16 +73,20 @@ def check_same(found, wanted):
         np.testing.assert_array_equal(found[name], array, err_msg=str(name))
 
 
-def test_a_run_is_that_of_a_plain_loop_and_every_step_has_its_points(tmp_path):
-    trainer = fit(build_trainer(tmp_path))
+@pytest.mark.parametrize(("smoothing", "norm"), [(0.0, None), (0.5, 0.01)])
+def test_a_run_is_that_of_a_plain_loop_and_every_step_has_its_points(tmp_path, smoothing, norm):
+    settings = {"label_smoothing": smoothing, "clip_grad_norm": norm}
+    trainer = fit(build_trainer(tmp_path, **settings))
     flow.manual_seed(0)
     model = flow.nn.Linear(PIXELS, CLASSES)
     optimizer = flow.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     losses = []
     for step, (images, labels) in enumerate(([*Batches().epoch()] * 3)[:7]):
         optimizer.param_groups[0]["lr"] = 0.1 * 0.5**step
-        loss = flow.nn.functional.cross_entropy(model(images), labels)
+        loss = flow.nn.CrossEntropyLoss(label_smoothing=smoothing)(model(images), labels)
         loss.backward()
+        if norm:
+            flow.nn.utils.clip_grad_norm_(model.parameters(), norm)
         optimizer.step()
         optimizer.zero_grad()
         losses.append((step, float(loss.numpy())))
@@ -104,7 +105,7 @@ def test_a_run_is_that_of_a_plain_loop_and_every_step_has_its_points(tmp_path):
     mean = np.average([loss for _, loss in losses[:3]], weights=[4, 4, 2])
     assert lines[0]["train/loss"] == pytest.approx(mean)
     for log_every in (1, 100):  # how often values are fetched changes none
-        fit(build_trainer(tmp_path / str(log_every), log_every=log_every))
+        fit(build_trainer(tmp_path / str(log_every), log_every=log_every, **settings))
         again = points(tmp_path / str(log_every))
         assert [tag for tag in curves if again[tag] != curves[tag]] == ["speed/images_per_second"]
 
@@ -151,10 +152,18 @@ ONE, THREE = [0, 1, 1, 1, 5], [0, 0, 0, 1, 5]
 )
 def test_figures_are_of_sums_not_of_batch_means(tmp_path, labels, top1, top5, ranks):
     loader = Scripted(labels)
-    metrics = build_trainer(tmp_path, model=Fixed(), val=loader).evaluate(loader)
+    trainer = build_trainer(tmp_path, model=Fixed(), label_smoothing=0.5)  # for training only
+    metrics = trainer.evaluate(loader)
     assert (metrics["top1"], metrics["top5"]) == (pytest.approx(top1), pytest.approx(top5))
     log_sum = np.log(np.exp(np.arange(1, 7)).sum())
     assert metrics["loss"] == pytest.approx(log_sum - 7 + np.mean(ranks), rel=1e-5)
+
+
+def test_hits_are_shares_of_the_guessed_class():
+    guesses = flow.tensor([2, 0, 1])
+    assert count_hits(guesses, flow.tensor([2, 1, 1])).tolist() == [1.0, 0.0, 1.0]
+    shares = flow.tensor([[0.0, 0.25, 0.75], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+    assert count_hits(guesses, shares).tolist() == [0.75, 0.0, 0.5]
 
 
 def test_best_is_the_first_of_equals_and_kept_apart(tmp_path):
@@ -174,94 +183,35 @@ def test_plateau_steps_once_per_evaluation(tmp_path, mode, metric):
     assert trainer.plateau_metrics == dict.fromkeys((3, 6, 7), trainer.last[metric])
 
 
-def test_label_smoothing_is_for_training_only(tmp_path):
-    plain = fit(build_trainer(tmp_path / "a", stop_step=1))
-    smooth = fit(build_trainer(tmp_path / "b", stop_step=1, label_smoothing=0.5))
-    assert points(tmp_path / "a")["train/loss"] != points(tmp_path / "b")["train/loss"]
-    smooth.model.load_state_dict(plain.model.state_dict())
-    loader = plain.loaders["val"]
-    assert plain.evaluate(loader) == smooth.evaluate(loader)
-
-
-def test_gradient_is_clipped_as_a_whole(tmp_path):
-    """With rate 0.1 and norm 0.01 the first update moves the weights by 0.001."""
-    trainer = build_trainer(tmp_path, stop_step=1, clip_grad_norm=0.01)
-    before = weights(trainer)
-    after = weights(fit(trainer))
-    norm = np.sqrt(sum(((after[name] - before[name]) ** 2).sum() for name in before))
-    assert norm == pytest.approx(0.1 * 0.01, rel=1e-3)
-
-
-def test_no_validation_split(tmp_path):
-    trainer = fit(build_trainer(tmp_path, val=Batches(images=0)))
-    assert (trainer.last, trainer.best) == ({}, {})
-    assert "val/loss" not in points(tmp_path)
-    assert (tmp_path / "checkpoints/last/state.json").exists()
-
-
-def test_dropout_masks_are_a_function_of_seed_and_step(tmp_path):
-    def curve(name, seed):
-        flow.manual_seed(0)
-        model = flow.nn.Sequential(flow.nn.Linear(PIXELS, CLASSES), flow.nn.Dropout(0.5))
-        fit(build_trainer(tmp_path / name, model=model, seed=seed))
-        return points(tmp_path / name)["train/loss"]
-
-    assert curve("a", seed=1) == curve("b", seed=1) != curve("c", seed=2)
-
-
-class Steep(flow.nn.Module):
-    """A finite loss with a gradient that is not: d sqrt(w) / dw at w = 0."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = flow.nn.Linear(PIXELS, CLASSES)
-        self.zero = flow.nn.Parameter(flow.zeros(1))
-
-    def forward(self, images):
-        return self.linear(images) + flow.sqrt(self.zero)
-
-
-def jump(factor):
-    """A schedule that multiplies the rate by a factor at step 2 alone."""
-    return lambda optimizer: LambdaLR(optimizer, lambda step: factor if step == 2 else 1)
-
-
-PLANTED = {
-    "batch": lambda: {"train": Batches(factors={4: float("inf")})},
-    "gradient": lambda: {"model": Steep()},
-    "update": lambda: {"scheduler": jump(1e40)},
-    "huge": lambda: {"scheduler": jump(1e39)},  # finite weights, whose next logits are not
-}
+def jump(factor, optimizer):
+    """Return a schedule that multiplies the rate at step 2 alone."""
+    return LambdaLR(optimizer, lambda step: factor if step == 2 else 1)
 
 
 @pytest.mark.parametrize(
-    ("planted", "log_every", "checkpoint_every", "settings", "message", "saved"),
+    ("bad_step", "factor", "log_every", "settings", "message", "saved"),
     [
-        ("batch", 20, 2, {}, "loss of step 4 is nan at learning rate 0.00625: try a lower", 4),
-        ("batch", 1, 2, {}, "loss of step 4 is nan", 4),
-        ("gradient", 1, 100, {}, "loss of step 1 is nan at learning rate 0.05:", None),
-        ("gradient", 20, 1, {}, "weights are not finite after step 0 at learning rate 0.1:", None),
-        ("update", 20, 1, {}, r"weights are not finite after step 2 at learning rate 1e\+39:", 2),
-        ("update", 20, 2, {"eval_every": 3}, "weights are not finite after step 2", 2),
-        ("huge", 20, 2, {}, "loss of step 3 is (nan|inf) at learning rate 0.1:", 2),
+        (4, 1, 20, {}, "loss of step 4 is nan at learning rate 0.1: try a lower", 4),
+        (4, 1, 1, {}, "loss of step 4 is nan", 4),
+        (9, 1e40, 20, {"checkpoint_every": 1}, r"weights .* after step 2 at .* rate 1e\+39:", 2),
+        # finite weights, whose next logits are not
+        (9, 1e39, 20, {}, "loss of step 3 is (nan|inf) at learning rate 0.1:", 2),
     ],
 )
 def test_what_is_not_finite_stops_the_run_and_the_last_checkpoint_is_sound(
-    tmp_path, planted, log_every, checkpoint_every, settings, message, saved
+    tmp_path, bad_step, factor, log_every, settings, message, saved
 ):
-    settings = {"stop_step": 9, "eval_every": 100, "log_every": log_every} | settings
-    settings["checkpoint_every"] = checkpoint_every
+    settings = {"stop_step": 9, "eval_every": 100, "checkpoint_every": 2} | settings
+    settings |= {"scheduler": partial(jump, factor), "log_every": log_every}
+    train = Batches(factors={bad_step: float("inf")})
     with pytest.raises(FloatingPointError, match=message):
-        fit(build_trainer(tmp_path, **PLANTED[planted](), **settings))
+        fit(build_trainer(tmp_path, train=train, **settings))
     last, curves = tmp_path / "checkpoints/last", points(tmp_path)
     assert "val/loss" not in curves
-    assert last.exists() == (saved is not None)
-    if saved is not None:
-        assert json.loads((last / "state.json").read_text())["step"] == saved
-        scheduler = PLANTED[planted]().get("scheduler")
-        whole = fit(build_trainer(tmp_path / "b", scheduler, **settings | {"stop_step": saved}))
-        check_same(load_file(last / "model.safetensors"), weights(whole))
-    if planted == "batch":  # nothing is shown after the step that is named
+    assert last.resolve().name == f"step_0000000{saved}"
+    whole = fit(build_trainer(tmp_path / "b", **settings | {"stop_step": saved}))
+    check_same(load_file(last / "model.safetensors"), weights(whole))
+    if bad_step == 4:  # nothing is shown after the step that is named
         assert [step for step, _ in curves["train/loss"]] == [0, 1, 2, 3, 4]
 
 

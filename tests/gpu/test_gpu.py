@@ -11,8 +11,10 @@ import oneflow as flow
 import pytest
 
 from engine.process import runtime
-from models.resnet import resnet18, resnet20
+from engine.update import EagerUpdate
+from models.resnet import resnet18
 from tests.conftest import ROOT, TINY, Run
+from tests.engine.process.test_runtime import check_masks
 from tests.gpu.conftest import ask_driver
 from tests.helpers.continuing import SHORT, check_equal, evidence
 from tests.helpers.launching import launch
@@ -35,18 +37,7 @@ def test_it_learns_as_on_a_cpu(train_here, optimizer):
     words = ("scheduler=warmup", f"optimizer={optimizer}")
     here, there = train_here(*TINY, *words, folder="cpu"), train_here(*GPU, *words, folder="gpu")
     np.testing.assert_allclose(losses(there)[:5], losses(here)[:5], rtol=5e-3)
-    summary = Run(there, None).summary
-    assert (summary["status"], summary["lr_check"]) == ("completed", {"steps": 20, "mismatches": 0})
-
-
-def test_logits_are_those_of_a_cpu():
-    flow.manual_seed(0)
-    model = resnet20(num_classes=100).eval()
-    images = flow.randn(8, 3, 32, 32)
-    with flow.no_grad():
-        here = model(images).numpy()
-        there = model.to("cuda")(images.to("cuda")).cpu().numpy()
-    np.testing.assert_allclose(there, here, atol=1e-3)
+    assert Run(there, None).summary["lr_check"] == {"steps": 20, "mismatches": 0}
 
 
 def test_an_evaluation_is_that_of_a_cpu(train_here):
@@ -77,22 +68,7 @@ def test_a_run_goes_from_a_cpu_to_the_gpu_and_back(train_here):
 
 
 def test_dropout_follows_the_seed():
-    model = flow.nn.Sequential(flow.nn.Dropout(0.5), flow.nn.Dropout(0.5)).to("cuda")
-    assert runtime.follow_seed(model)
-    ones = flow.ones(64, device="cuda")
-
-    def masks(seed):
-        flow.manual_seed(seed)
-        return [module(ones).cpu().numpy().tolist() for module in model]
-
-    first, second = masks(1)
-    assert first != second
-    assert masks(1) == [first, second] and masks(2)[0] != first
-
-
-def test_what_is_not_finite_stops_the_run(train_here):
-    with pytest.raises(FloatingPointError, match=r"not finite|is nan|is inf"):
-        train_here(*GPU, "optimizer.lr=1e30", "trainer.log_every=1")
+    check_masks("cuda")
 
 
 def test_graphs_and_mixed_precision_train_nearly_the_same(train_here):
@@ -123,9 +99,9 @@ def test_two_jobs_share_one_gpu(tmp_path, report):
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     start = time.perf_counter()
     command = [sys.executable, "train.py", "-m", *GPU, *sweep, *launcher]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": visible}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"CUDA_VISIBLE_DEVICES": visible}, check=True
+    )
     records = [json.loads(path.read_text()) for path in tmp_path.glob("sweep/*/.job.json")]
     assert {record["place"] for record in records} == {f"gpu{visible}", f"gpu{visible}.2"}
     report("two small jobs on one GPU", f"{time.perf_counter() - start:.0f} s, both completed")
@@ -133,19 +109,15 @@ def test_two_jobs_share_one_gpu(tmp_path, report):
 
 def test_speed_and_memory_of_resnet18(report):
     """100 eager steps at batch 128; the memory that the driver sees is asked before and after."""
-    flow.manual_seed(0)
     model = resnet18(num_classes=100).to("cuda")
     optimizer = flow.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    images = flow.randn(128, 3, 32, 32, device="cuda")
-    labels = flow.zeros(128, dtype=flow.int64, device="cuda")
+    update = EagerUpdate(model, flow.nn.CrossEntropyLoss(), optimizer, None)
+    batch = flow.randn(128, 3, 32, 32, device="cuda"), flow.zeros(128, dtype=flow.int64).to("cuda")
 
     def seconds(steps):
         start = time.perf_counter()
         for _ in range(steps):
-            loss = flow.nn.functional.cross_entropy(model(images), labels)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            loss, _ = update(*batch)
         loss.numpy()
         return time.perf_counter() - start
 
