@@ -30,6 +30,9 @@ def test_both_forms_give_the_same_images(tmp_path, key, how, caplog):
         assert split.images.dtype == np.uint8 and split.labels.dtype == np.int64
         assert [found[image.tobytes()] for image in split.images] == list(split.labels)
     assert dataset.class_names == layout.class_names
+    sizes = build(layout, tmp_path, train_size=20, val_size=30, test_size=10)
+    assert [len(s.labels) for s in (sizes.train, sizes.val, sizes.test)] == [20, 30, 10]
+    assert np.bincount(sizes.test.labels).max() == 1
 
 
 def test_where_the_files_may_lie(tmp_path, monkeypatch):
@@ -43,51 +46,44 @@ def test_where_the_files_may_lie(tmp_path, monkeypatch):
     assert len(build(layout, f"~/{tmp_path.name}").test.labels) == 200
 
 
-def test_sizes(tmp_path):
-    layout, _ = place(tmp_path)
-    dataset = build(layout, tmp_path, train_size=120, val_size=30, test_size=100)
-    assert [len(s.labels) for s in (dataset.train, dataset.val, dataset.test)] == [120, 30, 100]
-    assert np.bincount(dataset.test.labels).tolist() == [1] * 100
-
-
 def test_other_md5_is_a_notice_at_every_start(tmp_path, caplog):
     layout, path = place(tmp_path)
-    layout = replace(layout, md5="0" * 32)
     caplog.set_level(logging.INFO)
     for _ in range(2):
         caplog.clear()
-        build(layout, tmp_path)
+        build(replace(layout, md5="0" * 32), tmp_path)
         assert [r.levelname for r in caplog.records] == ["INFO"]
         assert f"{path} is not the official file" in caplog.text
 
 
-def train_file(wrong=5, **changes):
-    """The file of the training set, with a wrong label, or other values under its keys."""
-    pixels, labels = draw_part(SMALL100, 400, seed=0)
-    labels[17] = wrong
-    batch = {"data": pixels, "fine_labels": labels.tolist()} | changes
-    return dump({key: value for key, value in batch.items() if value is not None})
-
-
+PIXELS, LABELS = draw_part(SMALL100, 400, seed=0)
 NAMES = list(SMALL100.class_names)
-PIXELS = draw_part(SMALL100, 400, seed=0)[0]
+
+
+def batch(**changes):
+    """Return the file of the training set with other values under its keys; None: without it."""
+    values = {"data": PIXELS, "fine_labels": LABELS.tolist()} | changes
+    return dump({key: value for key, value in values.items() if value is not None})
+
+
+def label(wrong):
+    return batch(fine_labels=[*LABELS[:17].tolist(), wrong, *LABELS[18:].tolist()])
+
+
 WRONG = [  # contents of files, and what is in the sentence
-    ({"train": train_file(100)}, "image 17 the label 100, and labels go from 0 to 99"),
-    ({"train": train_file(-1)}, "image 17 the label -1"),
-    ({"train": train_file(data=PIXELS[:399])}, "399 images and 400 labels, not 400"),
-    ({"train": train_file(fine_labels=[0] * 401)}, "400 images and 401 labels"),
-    ({"test": train_file()}, "its test part has 400 images and 400 labels, not 200"),
-    ({"train": train_file(data=PIXELS[:, :3071])}, "no array 'data' of 3072 bytes"),
-    ({"train": train_file(data=None)}, "no array 'data'"),
-    ({"train": train_file(data="pixels")}, "no array 'data'"),
-    ({"train": train_file(fine_labels=None)}, "no list 'fine_labels' of whole numbers"),
-    ({"train": train_file(fine_labels=["cat"] * 400)}, "no list 'fine_labels'"),
+    ({"train": label(100)}, "image 17 the label 100, and labels go from 0 to 99"),
+    ({"train": label(-1)}, "image 17 the label -1"),
+    ({"train": label("cat")}, "no list 'fine_labels' of whole numbers"),
+    ({"train": batch(data=PIXELS[:399])}, "399 images and 400 labels, not 400"),
+    ({"train": batch(fine_labels=[0] * 401)}, "400 images and 401 labels"),
+    ({"test": batch()}, "its test part has 400 images and 400 labels, not 200"),
+    ({"train": batch(data=PIXELS[:, :3071])}, "no array 'data' of 3072 bytes"),
+    ({"train": batch(data=None)}, "no array 'data'"),
+    ({"train": batch(fine_labels=None)}, "no list 'fine_labels' of whole numbers"),
     ({"train": b"\x80\x02cos\nsystem\n."}, "its file train is not a plain CIFAR pickle"),
     ({"meta": b"\x80\x02cos\nsystem\n."}, "its file meta is not a plain CIFAR pickle: it asks for"),
     ({"meta": dump({"fine_label_names": NAMES[::-1]})}, "meta does not hold the 100 class names"),
-    ({"meta": dump({"fine_label_names": NAMES[:99]})}, "does not hold the 100 class names"),
     ({"meta": dump({"label_names": NAMES})}, "does not hold the 100 class names"),
-    ({"meta": dump({"fine_label_names": 3})}, "does not hold the 100 class names"),
 ]
 
 
@@ -97,15 +93,12 @@ def test_wrong_contents_are_one_sentence(tmp_path, changes, message):
     expect_refusal(layout, path, message)
 
 
+LEFT = "expected null or an integer from 1 to 350, of 400 images"
 ARGUMENTS = [
     ({"val_size": -1}, "dataset.val_size=-1: expected an integer from 0 to 399."),
-    ({"val_size": None}, "dataset.val_size=null: expected an integer"),
-    (
-        {"train_size": 351},
-        "dataset.train_size=351: expected null or an integer from 1 to 350, of 4",
-    ),
+    ({"train_size": 351}, f"dataset.train_size=351: {LEFT}"),
     ({"test_size": 201}, "dataset.test_size=201: expected an integer from 1 to 200."),
-    ({"test_size": 0.5}, "dataset.test_size=0.5: expected"),
+    ({"test_size": 0}, "dataset.test_size=0: expected"),
     ({"split_seed": -1}, "dataset.split_seed=-1: expected an integer of at least 0."),
     ({"download": "often"}, "dataset.download='often': expected true or false."),
 ]
@@ -127,7 +120,7 @@ def test_root_that_is_no_folder(root, shown, tmp_path, monkeypatch):
     assert str(caught.value) == f"dataset.root={shown}: expected an existing folder."
 
 
-def test_no_data_and_no_download(tmp_path):
+def test_no_data_and_no_download(tmp_path, read_only):
     with pytest.raises(FileNotFoundError) as caught:
         build(SMALL100, tmp_path)
     assert str(caught.value) == (
@@ -135,10 +128,14 @@ def test_no_data_and_no_download(tmp_path):
         f"https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz into {tmp_path}, "
         "or use the built-in images with dataset=synthetic."
     )
+    read_only(tmp_path)
+    with pytest.raises(OSError, match=r"the folder is read-only\. Put cifar-100-python\.tar\.gz"):
+        build(SMALL100, tmp_path, download=True)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.fixture
-def read_only(tmp_path):
+def read_only():
     """A function that takes the write permission from folders, until the test ends."""
     folders = []
 
@@ -149,13 +146,6 @@ def read_only(tmp_path):
     yield protect
     for folder in folders:
         folder.chmod(0o755)
-
-
-def test_no_download_into_a_read_only_folder(tmp_path, read_only):
-    read_only(tmp_path)
-    with pytest.raises(OSError, match=r"the folder is read-only\. Put cifar-100-python\.tar\.gz"):
-        build(SMALL100, tmp_path, download=True)
-    assert os.listdir(tmp_path) == []
 
 
 def assert_right(dataset):
@@ -187,10 +177,9 @@ def test_the_second_start_reads_the_cache_until_a_file_changes(tmp_path, how):
 
 CACHES = {
     "cut short": lambda whole: whole[: len(whole) // 2],
-    "empty": lambda whole: b"",
-    "text": lambda whole: b"hello",
     "pickle": lambda whole: b"cos\nsystem\n(S'touch boom'\ntR.",
     "a smaller shape": lambda whole: whole.replace(b"(400, 3, 32, 32)", b"(100, 3, 32, 32)"),
+    "a missing array": lambda whole: whole.replace(b"md5.npy", b"md6.npy"),
     "a pixel": lambda whole: whole[:900_000] + bytes([whole[900_000] ^ 1]) + whole[900_001:],
 }
 
@@ -229,20 +218,16 @@ def test_read_only_roots_have_each_a_cache_in_the_users_folder(tmp_path, read_on
         spoil(path)
         assert_right(build(layout, root))
         assert list(root.iterdir()) == [path]
-    caches = sorted((tmp_path / "users" / "oneflow-lr-lab").iterdir())
+    folder = tmp_path / "users" / "oneflow-lr-lab"
+    caches = list(folder.iterdir())
     assert len(caches) == 2 and all(p.name.startswith("cifar100-decoded-") for p in caches)
-
-
-def test_without_any_writable_folder_it_still_works(tmp_path, read_only, monkeypatch):
-    root, users = tmp_path / "root", tmp_path / "users"
-    users.mkdir()
-    root.mkdir()
-    layout, _ = place(root)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(users))
-    read_only(root)
-    read_only(users)
-    assert_right(build(layout, root))
-    assert not list(users.iterdir())
+    for cache in caches:
+        cache.unlink()
+    read_only(folder)  # without any folder that can be written it still works
+    layout, _ = place(tmp_path)
+    read_only(tmp_path)
+    assert_right(build(layout, tmp_path))
+    assert not list(folder.iterdir())
 
 
 ROOT = os.environ.get("CIFAR100_ROOT", "")
@@ -259,10 +244,9 @@ def test_real_archive(tmp_path, monkeypatch):
         assert split.images.shape == (size, 3, 32, 32)
         assert np.bincount(split.labels).tolist() == [size // 100] * 100
     images = np.concatenate([dataset.train.images, dataset.val.images])
-    for channel in range(3):
-        values = images[:, channel]
-        assert values.mean() / 255 == pytest.approx(CIFAR100.mean[channel], abs=1e-7)
-        assert values.std() / 255 == pytest.approx(CIFAR100.std[channel], abs=1e-7)
+    values = images.transpose(1, 0, 2, 3).reshape(3, -1)
+    assert values.mean(axis=1) / 255 == pytest.approx(CIFAR100.mean, abs=1e-7)
+    assert values.std(axis=1) / 255 == pytest.approx(CIFAR100.std, abs=1e-7)
     again = build_cifar100(root=ROOT, download=False)  # from the decoded cache
     assert np.array_equal(again.train.images, dataset.train.images)
     assert np.array_equal(again.train.labels, dataset.train.labels)

@@ -16,27 +16,17 @@ from tests.data.fakes import SMALL100, build, place
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
 MD5 = hashlib.md5(CONTENT).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Answers each request in the way next on its list, and the last way from then on."""
-
-    daemon_threads = True
-
-    def __init__(self, *ways, content=CONTENT):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.ways, self.content, self.requests = list(ways), content, []
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/file.tar.gz"
-
-    def handle_error(self, *_):
-        """A client that goes away is part of the play."""
+STATUS = {"missing": 404, "busy": 503, "limited": 429}
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers each request in the way next on the server's list, and the last from then on.
+
+    Other ways than those of STATUS: `well`; `drop`: the connection ends after two blocks of 65,536
+    bytes; `stall`: the same, but it stays open; `hang`: no answer; `slowly`; `whole`: without
+    knowing Range; `shift`: another range than asked for; `wrong`: other bytes.
+    """
+
     def log_message(self, *_):
         pass
 
@@ -44,69 +34,50 @@ class Handler(BaseHTTPRequestHandler):
         server, wanted = self.server, self.headers.get("Range")
         server.requests.append(wanted)
         way = server.ways.pop(0) if len(server.ways) > 1 else server.ways[0]
-        getattr(self, f"answer_{way}")(server.content, wanted)
+        content = bytes(len(CONTENT)) if way == "wrong" else server.content
+        time.sleep({"hang": 2, "slowly": 0.5}.get(way, 0))
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if way in STATUS:
+            return self.send(STATUS[way], b"")
+        if way in ("whole", "wrong") or (not wanted and way != "shift"):
+            start, status = 0, 200
+        elif start >= len(content):
+            return self.send(416, b"")
+        else:
+            status, start = 206, 0 if way == "shift" else start
+        rest = content[start:]
+        part = rest[:131_072] if way in ("drop", "stall") else rest
+        self.send(status, part, len(rest), f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.wfile.flush()
+        time.sleep(2 if way == "stall" else 0)
 
-    def send(self, status, content, length=None, **headers):
+    def send(self, status, content, length=0, ranged=""):
         self.send_response(status)
-        self.send_header("Content-Length", str(len(content) if length is None else length))
-        for key, value in headers.items():
-            self.send_header(key.replace("_", "-"), value)
+        self.send_header("Content-Length", str(length))
+        if status == 206:
+            self.send_header("Content-Range", ranged)
         self.end_headers()
         self.wfile.write(content)
 
-    def answer_well(self, content, wanted, stop=None):
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if start >= len(content):
-            return self.send(416, b"")
-        if not wanted:
-            return self.send(200, content[:stop], len(content))
-        ranged = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        rest = content[start:stop]
-        return self.send(206, rest, len(content) - start, Content_Range=ranged)
 
-    def answer_drop(self, content, wanted):  # it ends after two blocks of 65,536 bytes more
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        self.answer_well(content, wanted, stop=start + 131_072)
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-    def answer_stall(self, content, wanted):  # nothing more comes, but the connection stays
-        self.answer_drop(content, wanted)
-        self.wfile.flush()
-        time.sleep(2)
-
-    def answer_whole(self, content, _):  # does not know Range
-        self.send(200, content)
-
-    def answer_shift(self, content, wanted):  # another range than asked for
-        ranged = f"bytes 0-{len(content) - 1}/{len(content)}"
-        self.send(206, content, Content_Range=ranged)
-
-    def answer_wrong(self, content, _):
-        self.send(200, bytes(len(content)))
-
-    def answer_slowly(self, content, wanted):
-        time.sleep(0.5)
-        self.answer_well(content, wanted)
-
-    def answer_missing(self, *_):
-        self.send(404, b"no such file")
-
-    def answer_busy(self, *_):
-        self.send(503, b"come back later")
-
-    def answer_limited(self, *_):
-        self.send(429, b"too many requests")
-
-    def answer_hang(self, *_):
-        time.sleep(2)
+    def handle_error(self, *_):
+        """A client that goes away is part of the play."""
 
 
 @pytest.fixture
 def serve():
     servers = []
 
-    def start(*ways, **options):
-        servers.append(Server(*ways, **options))
-        return servers[-1]
+    def start(*ways, content=CONTENT):
+        server = Server(("127.0.0.1", 0), Handler)
+        server.ways, server.content, server.requests = list(ways), content, []
+        server.url = f"http://127.0.0.1:{server.server_address[1]}/file.tar.gz"
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        servers.append(server)
+        return server
 
     yield start
     for server in servers:
@@ -114,8 +85,8 @@ def serve():
         server.server_close()
 
 
-def fetch(server, path, md5=MD5, timeout=5.0, attempts=4):
-    download_archive(server.url, path, md5, timeout=timeout, attempts=attempts, pause=0.01)
+def fetch(server, path, timeout=5.0, attempts=4):
+    download_archive(server.url, path, MD5, timeout=timeout, attempts=attempts, pause=0.01)
 
 
 PLAYS = [  # what lies there, how the server answers, and the ranges that it was asked for
@@ -164,49 +135,33 @@ def test_failure_says_why_and_leaves_no_file(tmp_path, serve, way, requests, mes
     assert path.with_name("file.tar.gz.part").exists() == (way == "drop")  # to go on from
 
 
-def test_present_file_is_left_alone(tmp_path, serve):
-    server, path = serve("well"), tmp_path / "file.tar.gz"
-    path.write_bytes(b"mine")
-    fetch(server, path)
-    assert path.read_bytes() == b"mine" and server.requests == []
+BAD_ADDRESSES = [
+    ("ftp://example.org/x", "'ftp://example.org/x' is not a web address"),
+    ("no address", "'no address' is not a web address"),
+    ("http://127.0.0.1:9/x", "no connection to http://127.0.0.1:9/x"),
+]
 
 
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("ftp://example.org/x", "'ftp://example.org/x' is not a web address"),
-        ("no address", "'no address' is not a web address"),
-        ("http://127.0.0.1:9/x", "no connection to http://127.0.0.1:9/x"),
-    ],
-)
+@pytest.mark.parametrize(("url", "message"), BAD_ADDRESSES)
 def test_bad_address(tmp_path, url, message):
     with pytest.raises(OSError, match=message):
         download_archive(url, tmp_path / "file.tar.gz", MD5, attempts=2, pause=0.01)
 
 
-def test_those_that_start_together_download_once(tmp_path, serve):
+def test_those_that_start_together_download_once_and_wait_in_turn(tmp_path, serve, caplog):
     server, path = serve("slowly"), tmp_path / "file.tar.gz"
+    caplog.set_level(logging.INFO)
+    held = lock(path.with_name(".file.tar.gz.lock"))
     starts = [threading.Thread(target=fetch, args=(server, path)) for _ in range(3)]
     for start in starts:
         start.start()
+    starts[0].join(0.3)
+    assert all(start.is_alive() for start in starts) and server.requests == []
+    assert "Waiting for another process that downloads file.tar.gz." in caplog.text
+    os.close(held)
     for start in starts:
         start.join(60)
     assert path.read_bytes() == CONTENT and server.requests == [None]
-
-
-def test_waiting_for_another_process_is_logged(tmp_path, serve, caplog):
-    server, path = serve("well"), tmp_path / "file.tar.gz"
-    caplog.set_level(logging.INFO)
-    held = lock(path.with_name(".file.tar.gz.lock"))
-    waiting = threading.Thread(target=fetch, args=(server, path))
-    waiting.start()
-    waiting.join(0.3)
-    assert waiting.is_alive() and server.requests == []
-    path.write_bytes(CONTENT)  # what the other process does
-    os.close(held)
-    waiting.join(10)
-    assert server.requests == []
-    assert "Waiting for another process that downloads file.tar.gz." in caplog.text
 
 
 def test_build_downloads_and_builds(tmp_path, serve):
@@ -224,11 +179,8 @@ def test_build_downloads_and_builds(tmp_path, serve):
 def test_what_to_do_after_a_failed_download(tmp_path):
     with pytest.raises(OSError) as caught:
         build(SMALL100, tmp_path, download=True, url="no address")
-    reason, what_to_do = str(caught.value).split(". Put ", 1)
-    assert reason.endswith(
-        ": expected CIFAR-100 in it, and the download failed ('no address' is not a web address)"
-    )
-    assert what_to_do == (
-        f"cifar-100-python.tar.gz from no address into {tmp_path}, "
+    assert str(caught.value).endswith(
+        ": expected CIFAR-100 in it, and the download failed ('no address' is not a web address). "
+        f"Put cifar-100-python.tar.gz from no address into {tmp_path}, "
         "or use the built-in images with dataset=synthetic."
     )
