@@ -62,25 +62,16 @@ DRAWN = {
 }
 
 
-def test_draws_are_a_function_of_seed_epoch_and_step():
+@pytest.mark.parametrize("left_out", [None, *EVERYTHING])
+def test_draws_are_a_function_of_kind_seed_epoch_and_step(left_out):
+    augment = read_augment({key: EVERYTHING[key] for key in EVERYTHING if key != left_out})
     wheres = [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0)]
-    drawn = [draw_augment(read_augment(EVERYTHING), SHAPE, where) for where in wheres]
-    assert {kind: drawn[0][kind][10:13].tolist() for kind in DRAWN} == DRAWN
-    for kind in DRAWN:
-        assert all(not np.array_equal(drawn[0][kind], other[kind]) for other in drawn[1:])
-    # default_rng([seed, epoch]) and default_rng([seed, epoch, 0]) are the same generator
-    order = np.random.default_rng([1, 2]).integers(0, 9, (2, 64)).T
-    assert not np.array_equal(drawn[3]["crop"], order)
-
-
-@pytest.mark.parametrize("left_out", EVERYTHING)
-def test_each_kind_has_random_numbers_apart(left_out):
-    drawn = draw_augment(read_augment(EVERYTHING), SHAPE, (0, 0, 0))
-    fewer = {key: value for key, value in EVERYTHING.items() if key != left_out}
-    without = draw_augment(read_augment(fewer), SHAPE, (0, 0, 0))
-    kinds = set(without) - ({"flip"} if left_out == "crop_padding" else set())  # of one stream
-    assert len(kinds) >= 4
-    assert all(np.array_equal(drawn[kind], without[kind]) for kind in kinds)
+    first, *others = [draw_augment(augment, SHAPE, where) for where in wheres]
+    kinds = set(first) - {"strengths"}
+    assert len(kinds) == (5 if left_out is None else 4)
+    for kind in kinds - ({"flip"} if left_out == "crop_padding" else set()):  # of one stream
+        assert first[kind][10:13].tolist() == DRAWN[kind]
+        assert all(not np.array_equal(first[kind], other[kind]) for other in others)
 
 
 RANDAUGMENT = {"policy": "randaugment"}

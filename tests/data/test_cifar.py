@@ -111,16 +111,11 @@ def test_wrong_arguments(tmp_path, options, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(("root", "shown"), [(None, "null"), (3, "3"), ("", "''"), ("a", "'a'")])
-def test_root_that_is_no_folder(root, shown, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a").touch()
-    with pytest.raises(FileNotFoundError) as caught:
-        build_cifar(SMALL100, 100, root=root, val_size=50)
-    assert str(caught.value) == f"dataset.root={shown}: expected an existing folder."
-
-
-def test_no_data_and_no_download(tmp_path, read_only):
+def test_no_folder_no_data_and_no_download(tmp_path, read_only):
+    for root, shown in ((None, "null"), ("", "''"), (__file__, f"'{__file__}'")):
+        with pytest.raises(FileNotFoundError) as caught:
+            build_cifar(SMALL100, 100, root=root, val_size=50)
+        assert str(caught.value) == f"dataset.root={shown}: expected an existing folder."
     with pytest.raises(FileNotFoundError) as caught:
         build(SMALL100, tmp_path)
     assert str(caught.value) == (
@@ -135,17 +130,14 @@ def test_no_data_and_no_download(tmp_path, read_only):
 
 
 @pytest.fixture
-def read_only():
-    """A function that takes the write permission from folders, until the test ends."""
-    folders = []
+def read_only(request):
+    """A function that takes the write permission from a folder, until the test ends."""
 
     def protect(folder):
-        folders.append(folder)
+        request.addfinalizer(lambda: folder.chmod(0o755))
         folder.chmod(0o555)
 
-    yield protect
-    for folder in folders:
-        folder.chmod(0o755)
+    return protect
 
 
 def assert_right(dataset):
@@ -199,15 +191,7 @@ def test_a_damaged_cache_is_a_notice_and_repaired(tmp_path, caplog, damage, monk
     assert not (tmp_path / "boom").exists()
 
 
-def test_a_cache_that_cannot_be_written_is_a_notice(tmp_path, caplog):
-    layout, path = place(tmp_path)
-    (tmp_path / "cifar100-decoded.npz").mkdir()
-    assert_right(build(layout, tmp_path))
-    assert "was not written (" in caplog.text
-    assert len(list(tmp_path.iterdir())) == 2 and path.exists()
-
-
-def test_read_only_roots_have_each_a_cache_in_the_users_folder(tmp_path, read_only, monkeypatch):
+def test_where_the_cache_is_written(tmp_path, read_only, monkeypatch, caplog):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users"))
     for name in ("a", "b"):
         root = tmp_path / name
@@ -223,8 +207,11 @@ def test_read_only_roots_have_each_a_cache_in_the_users_folder(tmp_path, read_on
     assert len(caches) == 2 and all(p.name.startswith("cifar100-decoded-") for p in caches)
     for cache in caches:
         cache.unlink()
-    read_only(folder)  # without any folder that can be written it still works
     layout, _ = place(tmp_path)
+    (tmp_path / "cifar100-decoded.npz").mkdir()  # a cache that cannot be written is a notice
+    assert_right(build(layout, tmp_path))
+    assert "was not written (" in caplog.text and len(list(tmp_path.iterdir())) == 5
+    read_only(folder)  # and without any folder that can be written it still works
     read_only(tmp_path)
     assert_right(build(layout, tmp_path))
     assert not list(folder.iterdir())
