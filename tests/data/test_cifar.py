@@ -35,7 +35,7 @@ def test_both_forms_give_the_same_images(tmp_path, key, how, caplog):
     assert np.bincount(sizes.test.labels).max() == 1
 
 
-def test_where_the_files_may_lie(tmp_path, monkeypatch):
+def test_where_the_files_may_lie(tmp_path, monkeypatch, caplog):
     layout, folder = place(tmp_path, how="folder")
     assert find_source(layout, tmp_path) == find_source(layout, folder) == folder
     assert len(build(layout, folder).test.labels) == 200
@@ -43,17 +43,11 @@ def test_where_the_files_may_lie(tmp_path, monkeypatch):
     layout, archive = place(tmp_path)
     assert find_source(layout, tmp_path) == archive  # it wins over the folder
     monkeypatch.setenv("HOME", str(tmp_path.parent))
-    assert len(build(layout, f"~/{tmp_path.name}").test.labels) == 200
-
-
-def test_other_md5_is_a_notice_at_every_start(tmp_path, caplog):
-    layout, path = place(tmp_path)
     caplog.set_level(logging.INFO)
-    for _ in range(2):
-        caplog.clear()
-        build(replace(layout, md5="0" * 32), tmp_path)
-        assert [r.levelname for r in caplog.records] == ["INFO"]
-        assert f"{path} is not the official file" in caplog.text
+    for start in (1, 2):  # another archive than the official one is a notice at every start
+        build(replace(layout, md5="0" * 32), f"~/{tmp_path.name}")
+        assert [r.levelname for r in caplog.records] == ["INFO"] * start
+    assert f"{archive} is not the official file" in caplog.text
 
 
 PIXELS, LABELS = draw_part(SMALL100, 400, seed=0)
@@ -75,12 +69,9 @@ WRONG = [  # contents of files, and what is in the sentence
     ({"train": label(-1)}, "image 17 the label -1"),
     ({"train": label("cat")}, "no list 'fine_labels' of whole numbers"),
     ({"train": batch(data=PIXELS[:399])}, "399 images and 400 labels, not 400"),
-    ({"train": batch(fine_labels=[0] * 401)}, "400 images and 401 labels"),
     ({"test": batch()}, "its test part has 400 images and 400 labels, not 200"),
     ({"train": batch(data=PIXELS[:, :3071])}, "no array 'data' of 3072 bytes"),
-    ({"train": batch(data=None)}, "no array 'data'"),
     ({"train": batch(fine_labels=None)}, "no list 'fine_labels' of whole numbers"),
-    ({"train": b"\x80\x02cos\nsystem\n."}, "its file train is not a plain CIFAR pickle"),
     ({"meta": b"\x80\x02cos\nsystem\n."}, "its file meta is not a plain CIFAR pickle: it asks for"),
     ({"meta": dump({"fine_label_names": NAMES[::-1]})}, "meta does not hold the 100 class names"),
     ({"meta": dump({"label_names": NAMES})}, "does not hold the 100 class names"),
@@ -93,22 +84,19 @@ def test_wrong_contents_are_one_sentence(tmp_path, changes, message):
     expect_refusal(layout, path, message)
 
 
-LEFT = "expected null or an integer from 1 to 350, of 400 images"
 ARGUMENTS = [
-    ({"val_size": -1}, "dataset.val_size=-1: expected an integer from 0 to 399."),
-    ({"train_size": 351}, f"dataset.train_size=351: {LEFT}"),
-    ({"test_size": 201}, "dataset.test_size=201: expected an integer from 1 to 200."),
-    ({"test_size": 0}, "dataset.test_size=0: expected"),
-    ({"split_seed": -1}, "dataset.split_seed=-1: expected an integer of at least 0."),
-    ({"download": "often"}, "dataset.download='often': expected true or false."),
+    ("val_size", -1, "-1: expected an integer from 0 to 399."),
+    ("test_size", 201, "201: expected an integer from 1 to 200."),
+    ("split_seed", -1, "-1: expected an integer of at least 0."),
+    ("download", "often", "'often': expected true or false."),
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), ARGUMENTS)
-def test_wrong_arguments(tmp_path, options, message):
+@pytest.mark.parametrize(("key", "value", "message"), ARGUMENTS)
+def test_wrong_arguments(tmp_path, key, value, message):
     with pytest.raises(ValueError) as caught:
-        build(SMALL100, tmp_path, **options)
-    assert message in str(caught.value)
+        build(SMALL100, tmp_path, **{key: value})
+    assert str(caught.value) == f"dataset.{key}={message}"
 
 
 def test_no_folder_no_data_and_no_download(tmp_path, read_only):
@@ -168,7 +156,6 @@ def test_the_second_start_reads_the_cache_until_a_file_changes(tmp_path, how):
 
 
 CACHES = {
-    "cut short": lambda whole: whole[: len(whole) // 2],
     "pickle": lambda whole: b"cos\nsystem\n(S'touch boom'\ntR.",
     "a smaller shape": lambda whole: whole.replace(b"(400, 3, 32, 32)", b"(100, 3, 32, 32)"),
     "a missing array": lambda whole: whole.replace(b"md5.npy", b"md6.npy"),

@@ -10,7 +10,6 @@ from data.policies import (
     AUTOAUGMENT,
     NAMES,
     OPERATIONS,
-    apply_operations,
     draw_operations,
     measure_strength,
 )
@@ -80,7 +79,7 @@ PILLOWS = {
 }
 
 
-@pytest.mark.parametrize("name", PILLOWS)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in MOVES])
 def test_operations_in_numpy_make_pillows_bytes(name, images):
     pillow, strengths = PILLOWS[name]
     for strength in strengths:
@@ -89,20 +88,6 @@ def test_operations_in_numpy_make_pillows_bytes(name, images):
             image = Image.fromarray(np.ascontiguousarray(before.transpose(1, 2, 0)))
             expected = np.asarray(pillow(image, strength)).transpose(2, 0, 1)
             np.testing.assert_array_equal(after, expected)
-
-
-def test_operations_follow_each_other_and_images_keep_their_own():
-    assert set(MOVES) | set(PILLOWS) == set(NAMES)  # every operation is tested
-    images = draw_split(3).images
-    found = images.copy()
-    invert, solarize = NAMES.index("invert"), NAMES.index("solarize")
-    operations = np.array([[invert, solarize], [0, 0], [solarize, invert]])
-    apply_operations(found, operations, np.full((3, 2), 100.0))
-    one = np.where(255 - images[0] < 100, 255 - images[0], images[0])
-    np.testing.assert_array_equal(found[0], one)
-    np.testing.assert_array_equal(found[1], images[1])
-    two = 255 - np.where(images[2] < 100, images[2], 255 - images[2])
-    np.testing.assert_array_equal(found[2], two)
 
 
 ENDS = [
@@ -138,9 +123,9 @@ def draw(policy):
 def test_randaugment_draws_from_fourteen_at_one_magnitude():
     operations, strengths = draw("randaugment")
     assert operations.shape == strengths.shape == (100_000, 3)
-    counts = np.bincount(operations.ravel(), minlength=15)
-    assert counts[14] == 0  # no invert
-    assert np.abs(counts[:14] / 300_000 - 1 / 14).max() < 0.002  # deviation 0.0005
+    counts = np.bincount(operations.ravel())
+    assert len(counts) == 14  # no invert
+    assert np.abs(counts / 300_000 - 1 / 14).max() < 0.002  # deviation 0.0005
     rotations = strengths[operations == NAMES.index("rotate")]
     assert set(np.round(rotations, 9)) == {-14.0, 14.0}
     assert abs((rotations > 0).mean() - 0.5) < 0.015
