@@ -67,7 +67,7 @@ def draw_part(layout, count, seed):
 
 
 def draw_files(layout):
-    """Return name -> content of the files in the folder of this data set."""
+    """Return the contents of the files of this data set, by name."""
     files = {layout.meta: dump({layout.names_key: list(layout.class_names)})}
     parts = [(layout.train, layout.train_count), (layout.test, layout.test_count)]
     for seed, (names, count) in enumerate(parts):
@@ -95,12 +95,9 @@ def pack(folder, files):
 def place(root, key="cifar100", how="archive", front=b"", **changes):
     """Put a fake CIFAR into `root`; return its layout, which has its md5, and its path.
 
-    Changes are the contents of files by the layout's name for them: meta=b"", test=b""; `front` is
-    what the tar begins with.
+    Changes are the contents of CIFAR-100's files by name; `front` is what the tar begins with.
     """
-    layout = SMALL[key]
-    names = {"meta": layout.meta, "train": layout.train[0], "test": layout.test[0]}
-    files = FILES[key] | {names[name]: content for name, content in changes.items()}
+    layout, files = SMALL[key], FILES[key] | changes
     if how == "folder":
         (root / layout.folder).mkdir()
         for name, content in files.items():

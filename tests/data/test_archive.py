@@ -35,22 +35,17 @@ def member(name, content=b"", kind=tarfile.REGTYPE, size=None, link="", field=(0
 
 TRAIN = "cifar-100-python/train"
 OUTSIDE = "which leads outside its folder"
-SIZE, HOLES = 124, 483  # places of fields in a header
+SPARSE, SIZE, HOLES = tarfile.GNUTYPE_SPARSE, 124, 483  # and places of fields in a header
 MEMBERS = {
     "parent": (member("../evil", b"x"), f"'../evil', {OUTSIDE}"),
-    "parent within": (member("cifar-100-python/../../evil"), OUTSIDE),
     "absolute": (member("/evil", b"x"), f"'/evil', {OUTSIDE}"),
     "folder": (member("..", kind=tarfile.DIRTYPE), OUTSIDE),
     "symbolic link": (member("a", kind=tarfile.SYMTYPE, link="/etc"), "'a', which is a link"),
-    "hard link": (member("a", kind=tarfile.LNKTYPE, link=TRAIN), "is a link"),
-    "wanted link": (member(TRAIN, kind=tarfile.SYMTYPE, link="x"), "is a link"),
+    "hard link": (member(TRAIN, kind=tarfile.LNKTYPE, link="x"), "is a link"),
     "device": (member("a", kind=tarfile.CHRTYPE), "'a', which is a link or a device"),
     "pipe": (member("a", kind=tarfile.FIFOTYPE), "'a', which is a link or a device"),
     "twice": (member(TRAIN, b"x"), f"'{TRAIN}' twice"),
-    "2 GB of holes": (
-        member("a", kind=tarfile.GNUTYPE_SPARSE, field=(HOLES, b"%011o\0" % 2**31)),
-        "a link or a device",
-    ),
+    "2 GB of holes": (member("a", kind=SPARSE, field=(HOLES, b"%011o\0" % 2**31)), "a link or a"),
     "negative size": (member("a", field=(SIZE, b"\xff" * 12)), "ends early"),
     "longer than a number": (member("a", field=(SIZE, b"\x80" + b"\x7f" * 11)), "ends early"),
     "longer than the archive": (member("a", size=10**9), "ends early"),
@@ -83,10 +78,8 @@ def test_notes_and_other_files_in_an_archive_are_passed_over(tmp_path, notes):
 
 
 DAMAGE = [
-    (lambda whole: whole[:9], "it is damaged or cut short"),
     (lambda whole: whole[:-1], "it is damaged or cut short"),
     (lambda whole: whole[:700_000] + bytes([whole[700_000] ^ 4]) + whole[700_001:], ""),
-    (lambda whole: b"", "it is damaged or cut short"),
     (lambda whole: b"<html>404</html>", "it is damaged or cut short"),
     (lambda whole: gzip.compress(b"not a tar"), "it is damaged or cut short"),
     (lambda whole: gzip.compress(bytes(10240)), "it does not hold cifar-100-python/meta"),
@@ -135,15 +128,14 @@ for i in range(40):  # a list of the last one twice: whoever shows it as text ne
     LAUGHS = pickle.EMPTY_LIST + LAUGHS + pickle.APPEND + pickle.BINGET + bytes([i])
     LAUGHS += pickle.APPEND + pickle.BINPUT + bytes([i + 1])
 DEEP_KEY = pickle.PROTO + b"\x02" + pickle.EMPTY_DICT + emit(1) + pickle.TUPLE1 * 300_000 + emit(1)
+HUGE = struct.pack("<i", 2**31 - 1)
 HOSTILE = {  # pickles, and what is to be in the sentence
     "os.system": (call("os", "system", "touch boom"), "it asks for os.system"),
     "Python 2's eval": (call("__builtin__", "eval", "open('boom', 'w')"), "it asks for __builtin_"),
-    "getattr": (call("builtins", "getattr", "x", "__class__"), "it asks for builtins.getattr"),
     "dotted name": (call("numpy", "ndarray.tofile", "boom"), "it asks for numpy.ndarray.tofile"),
     "our own module": (call("data.archive", "_Parts"), "it asks for data.archive._Parts"),
     "import": (call("this", "s"), "it asks for this.s"),  # prints the Zen of Python
     "call of a string": (wrap(emit("x") + pickle.EMPTY_TUPLE + pickle.REDUCE), "not callable"),
-    "state of a list": (wrap(emit([1]) + emit({"x": 1}) + pickle.BUILD), "no attribute"),
     "state of a name": (wrap(DTYPE + emit({"x": 1}) + pickle.BUILD), ""),
     "object of a class": (wrap(DTYPE + pickle.EMPTY_TUPLE + pickle.NEWOBJ), "NEWOBJ is not allow"),
     "INST": (wrap(pickle.MARK + pickle.INST + b"os\nsystem\n"), "instruction INST is not allowed"),
@@ -156,11 +148,8 @@ HOSTILE = {  # pickles, and what is to be in the sentence
     "laughs": (wrap(emit_array((1,), b"u1", b"1").replace(emit(b"u1"), LAUGHS)), "not of unsig"),
     "key is a deep tuple": (DEEP_KEY + pickle.SETITEM + pickle.STOP, "more instructions than"),
     "key is a number": (dump({1: 2}), ""),
-    "a table of 32 GB": (
-        wrap(emit(5) + pickle.LONG_BINPUT + struct.pack("<I", 2**31 - 1)),
-        "more instructions than",
-    ),
-    "a string without end": (wrap(pickle.BINSTRING + struct.pack("<i", 2**31 - 1) + b"x"), ""),
+    "a table of 32 GB": (wrap(emit(5) + pickle.LONG_BINPUT + HUGE), "more instructions than"),
+    "a string without end": (wrap(pickle.BINSTRING + HUGE + b"x"), ""),
     "empty": (b"", ""),
     "cut short": (dump({"labels": [1, 2, 3]})[:-3], ""),
     "no dict": (dump([1]), ""),

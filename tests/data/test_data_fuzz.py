@@ -28,20 +28,19 @@ def assert_same(one, other):
         np.testing.assert_array_equal(left.labels, right.labels)
 
 
-def damage(where, name, changes):
-    """Return an archive that is damaged below gzip's checksum, above it, or in one file."""
-    if where == "gzip":
-        return mutate(gzip.compress(pack(LAYOUT.folder, FILES), 1, mtime=0), changes)
+def make_archive(where="", name="", changes=()):
+    """Return an archive, damaged below gzip's checksum, above it, or in one file."""
     files = FILES | ({name: mutate(FILES[name], changes)} if where == "file" else {})
     tar = pack(LAYOUT.folder, files)
-    return gzip.compress(mutate(tar, changes) if where == "tar" else tar, 1, mtime=0)
+    whole = gzip.compress(mutate(tar, changes) if where == "tar" else tar, 1, mtime=0)
+    return mutate(whole, changes) if where == "gzip" else whole
 
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("where", ["gzip", "tar", "file", "cache"])
 def test_damaged_files_are_read_right_or_refused(tmp_path, where, count):
     archive, cache = tmp_path / LAYOUT.archive, tmp_path / "cifar10-decoded.npz"
-    archive.write_bytes(gzip.compress(pack(LAYOUT.folder, FILES), 1, mtime=0))
+    archive.write_bytes(make_archive())
     right, found = read(tmp_path), Counter()
     sound, whole = archive.read_bytes(), cache.read_bytes()
 
@@ -49,14 +48,9 @@ def test_damaged_files_are_read_right_or_refused(tmp_path, where, count):
     @given(st.sampled_from(LAYOUT.files), CHANGES)
     def run(name, changes):
         cache.unlink(missing_ok=True)
-        if where == "cache":
-            content = mutate(whole, changes)
-            assume(content != whole)
-            cache.write_bytes(content)
-        else:
-            content = damage(where, name, changes)
-            assume(content != sound)
-            archive.write_bytes(content)
+        content = mutate(whole, changes) if where == "cache" else make_archive(where, name, changes)
+        assume(content not in (whole, sound))
+        (cache if where == "cache" else archive).write_bytes(content)
         dataset = read(tmp_path)
         found[dataset is not None] += 1
         if dataset is None:

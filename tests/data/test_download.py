@@ -89,50 +89,44 @@ def fetch(server, path, timeout=5.0, attempts=4):
     download_archive(server.url, path, MD5, timeout=timeout, attempts=attempts, pause=0.01)
 
 
-PLAYS = [  # what lies there, how the server answers, and the ranges that it was asked for
-    (b"", ["well"], [None]),
-    (b"", ["drop", "drop", "well"], [None, "bytes=131072-", "bytes=262144-"]),
-    (b"", ["drop", "whole"], [None, "bytes=131072-"]),  # starts again where Range is not known
-    (b"", ["drop", "shift", "well"], [None, "bytes=131072-", "bytes=131072-"]),
-    (b"", ["busy", "limited", "well"], [None] * 3),
-    (b"", ["wrong", "well"], [None] * 2),  # a file with another checksum is thrown away
-    (b"", ["drop", "busy", "well"], [None, "bytes=131072-", "bytes=131072-"]),
-    (b"", ["stall", "hang", "well"], [None, "bytes=131072-", "bytes=131072-"]),
-    (CONTENT[:123_456], ["well"], ["bytes=123456-"]),  # of an earlier start
-    (CONTENT, ["well"], ["bytes=300000-"]),
-    (CONTENT[:5] + b"x", ["well"], ["bytes=6-", None]),
-    (CONTENT + b"too much", ["well"], ["bytes=300008-", None]),
+REST = "bytes=131072-"  # after what a dropped connection brought
+PLAYS = [  # what lies there, how the server answers, the ranges that it was asked for, the error
+    (b"", ["well"], [None], ""),
+    (b"", ["drop", "drop", "well"], [None, REST, "bytes=262144-"], ""),
+    (b"", ["drop", "whole"], [None, REST], ""),  # starts again where Range is not known
+    (b"", ["drop", "shift", "well"], [None, REST, REST], ""),
+    (b"", ["busy", "limited", "well"], [None] * 3, ""),
+    (b"", ["wrong", "well"], [None] * 2, ""),  # a file with another checksum is thrown away
+    (b"", ["drop", "busy", "well"], [None, REST, REST], ""),
+    (b"", ["stall", "hang", "well"], [None, REST, REST], ""),
+    (CONTENT[:123_456], ["well"], ["bytes=123456-"], ""),  # of an earlier start
+    (CONTENT, ["well"], ["bytes=300000-"], ""),
+    (CONTENT[:5] + b"x", ["well"], ["bytes=6-", None], ""),
+    (CONTENT + b"too much", ["well"], ["bytes=300008-", None], ""),
+    (b"", ["missing"], [None], "answers 404"),  # asking again would not help
+    (b"", ["busy"], [None] * 3, "answers 503"),
+    (b"", ["wrong"], [None] * 3, f"not {MD5}"),
+    (b"", ["hang"], [None] * 3, "no answer from .* within 0.2 s"),
+    (b"", ["drop", "busy", "drop"], [None, REST, REST], "it broke off"),
 ]
 
 
-@pytest.mark.parametrize(("part", "ways", "ranges"), PLAYS)
-def test_file_arrives_whole(tmp_path, serve, part, ways, ranges):
+@pytest.mark.parametrize(("part", "ways", "ranges", "message"), PLAYS)
+def test_file_arrives_whole_or_not_at_all(tmp_path, serve, part, ways, ranges, message):
     server, path = serve(*ways), tmp_path / "file.tar.gz"
+    beside = path.with_name("file.tar.gz.part")
     if part:
-        path.with_name("file.tar.gz.part").write_bytes(part)
-    fetch(server, path, timeout=0.2 if "hang" in ways else 5.0)
-    assert path.read_bytes() == CONTENT
+        beside.write_bytes(part)
+    timeout = 0.2 if "hang" in ways else 5.0
+    if message:
+        with pytest.raises(OSError, match=message):
+            fetch(server, path, timeout, attempts=3)
+        assert not path.exists() and beside.exists() == ("drop" in ways)  # to go on from
+    else:
+        fetch(server, path, timeout)
+        assert path.read_bytes() == CONTENT and not beside.exists()
     assert server.requests == ranges
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".file.tar.gz.lock", "file.tar.gz"]
-
-
-FAILURES = [
-    ("missing", 1, "answers 404"),  # asking again would not help
-    ("busy", 3, "answers 503"),
-    ("wrong", 3, f"not {MD5}"),
-    ("hang", 3, "no answer from .* within 0.2 s"),
-    ("drop", 2, "it broke off"),
-]
-
-
-@pytest.mark.parametrize(("way", "requests", "message"), FAILURES)
-def test_failure_says_why_and_leaves_no_file(tmp_path, serve, way, requests, message):
-    server, path = serve(way), tmp_path / "file.tar.gz"
-    with pytest.raises(OSError, match=message):
-        fetch(server, path, timeout=0.2, attempts=requests if way != "missing" else 3)
-    assert len(server.requests) == requests
-    assert not path.exists()
-    assert path.with_name("file.tar.gz.part").exists() == (way == "drop")  # to go on from
+    assert path.with_name(".file.tar.gz.lock").exists()
 
 
 def test_those_that_start_together_download_once_and_wait_in_turn(tmp_path, serve, caplog):
