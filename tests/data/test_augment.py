@@ -30,24 +30,8 @@ def test_erased_rectangles_are_those_of_the_paper():
     assert abs(area.mean() - 0.2) < 0.01  # large and narrow ones do not fit: a little below 0.21
     assert 0.24 < aspect.min() < 0.3 and 3.33 < aspect.max() < 4.5
     assert abs((top / (32 - high)).mean() - 0.5) < 0.01  # anywhere
-
-
-@pytest.mark.parametrize(
-    ("probability", "height", "fewest", "most"),
-    [(1.0, 32, 5_000, 5_000), (1e-9, 32, 0, 0), (1.0, 2, 1, 4_999)],  # into 2 lines, few fit
-)
-def test_random_erasing_at_its_ends(probability, height, fewest, most):
-    boxes = draw_erasing(probability, 5_000, height, 32, np.random.default_rng(0))
-    assert fewest <= boxes.any(axis=1).sum() <= most
-    assert (boxes[:, 1] - boxes[:, 0] < height).all() and boxes.max() <= 32
-
-
-def test_draws_reach_every_value_and_no_other():
-    draws = draw_augment(Augment(crop_padding=4, flip=True), (20_000, 32, 32), (0, 0, 0))
-    places, counts = np.unique(draws["crop"] @ [9, 1], return_counts=True)
-    assert draws["crop"].min() == 0 and draws["crop"].max() == 8 and len(places) == 81
-    assert counts.min() > 180 and counts.max() < 320  # 20,000 / 81 = 247, deviation 16
-    assert 9_700 < draws["flip"].sum() < 10_300
+    boxes = draw_erasing(1.0, 5_000, 2, 32, np.random.default_rng(0))  # few fit into two lines
+    assert 0 < boxes.any(axis=1).sum() < 5_000 and (boxes[:, 1] - boxes[:, 0] < 2).all()
 
 
 EVERYTHING = {"crop_padding": 4, "flip": True, "policy": "randaugment", "cutout": 7}

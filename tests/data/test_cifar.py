@@ -3,7 +3,6 @@
 import logging
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,24 +53,19 @@ PIXELS, LABELS = draw_part(SMALL100, 400, seed=0)
 NAMES = list(SMALL100.class_names)
 
 
-def batch(**changes):
-    """Return the file of the training set with other values under its keys; None: without it."""
-    values = {"data": PIXELS, "fine_labels": LABELS.tolist()} | changes
-    return dump({key: value for key, value in values.items() if value is not None})
-
-
-def label(wrong):
-    return batch(fine_labels=[*LABELS[:17].tolist(), wrong, *LABELS[18:].tolist()])
+def batch(data=PIXELS, key="fine_labels", label=5):
+    """Return the file of the training set, with a label at place 17."""
+    return dump({"data": data, key: [*LABELS[:17].tolist(), label, *LABELS[18:].tolist()]})
 
 
 WRONG = [  # contents of files, and what is in the sentence
-    ({"train": label(100)}, "image 17 the label 100, and labels go from 0 to 99"),
-    ({"train": label(-1)}, "image 17 the label -1"),
-    ({"train": label("cat")}, "no list 'fine_labels' of whole numbers"),
+    ({"train": batch(label=100)}, "image 17 the label 100, and labels go from 0 to 99"),
+    ({"train": batch(label=-1)}, "image 17 the label -1"),
+    ({"train": batch(label="cat")}, "no list 'fine_labels' of whole numbers"),
     ({"train": batch(data=PIXELS[:399])}, "399 images and 400 labels, not 400"),
     ({"test": batch()}, "its test part has 400 images and 400 labels, not 200"),
     ({"train": batch(data=PIXELS[:, :3071])}, "no array 'data' of 3072 bytes"),
-    ({"train": batch(fine_labels=None)}, "no list 'fine_labels' of whole numbers"),
+    ({"train": batch(key="labels")}, "no list 'fine_labels' of whole numbers"),
     ({"meta": b"\x80\x02cos\nsystem\n."}, "its file meta is not a plain CIFAR pickle: it asks for"),
     ({"meta": dump({"fine_label_names": NAMES[::-1]})}, "meta does not hold the 100 class names"),
     ({"meta": dump({"label_names": NAMES})}, "does not hold the 100 class names"),
@@ -106,11 +100,10 @@ def test_no_folder_no_data_and_no_download(tmp_path, read_only):
         assert str(caught.value) == f"dataset.root={shown}: expected an existing folder."
     with pytest.raises(FileNotFoundError) as caught:
         build(SMALL100, tmp_path)
-    assert str(caught.value) == (
-        f"dataset.root='{tmp_path}': expected CIFAR-100 in it. Put cifar-100-python.tar.gz from "
-        f"https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz into {tmp_path}, "
-        "or use the built-in images with dataset=synthetic."
-    )
+    key, what_to_do = str(caught.value).split(". Put ")
+    assert key == f"dataset.root='{tmp_path}': expected CIFAR-100 in it"
+    url = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
+    assert what_to_do.startswith(f"cifar-100-python.tar.gz from {url} into {tmp_path}, or use the")
     read_only(tmp_path)
     with pytest.raises(OSError, match=r"the folder is read-only\. Put cifar-100-python\.tar\.gz"):
         build(SMALL100, tmp_path, download=True)
@@ -152,7 +145,7 @@ def test_the_second_start_reads_the_cache_until_a_file_changes(tmp_path, how):
     spoil(file, later=1)
     with pytest.raises(ValueError, match="cannot be used as CIFAR-100"):
         build(layout, tmp_path)
-    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]  # no remains
+    assert not list(tmp_path.glob(".*"))  # no remains
 
 
 CACHES = {
@@ -208,8 +201,7 @@ ROOT = os.environ.get("CIFAR100_ROOT", "")
 
 
 @pytest.mark.cifar100
-@pytest.mark.skipif(not ROOT, reason="CIFAR100_ROOT is not set")
-@pytest.mark.skipif(not Path(ROOT).is_dir(), reason=f"CIFAR100_ROOT={ROOT} is not a folder")
+@pytest.mark.skipif(not os.path.isdir(ROOT), reason="CIFAR100_ROOT is not a folder")
 def test_real_archive(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     dataset = build_cifar100(root=ROOT, download=False)
@@ -221,6 +213,3 @@ def test_real_archive(tmp_path, monkeypatch):
     values = images.transpose(1, 0, 2, 3).reshape(3, -1)
     assert values.mean(axis=1) / 255 == pytest.approx(CIFAR100.mean, abs=1e-7)
     assert values.std(axis=1) / 255 == pytest.approx(CIFAR100.std, abs=1e-7)
-    again = build_cifar100(root=ROOT, download=False)  # from the decoded cache
-    assert np.array_equal(again.train.images, dataset.train.images)
-    assert np.array_equal(again.train.labels, dataset.train.labels)

@@ -37,27 +37,17 @@ class Handler(BaseHTTPRequestHandler):
         content = bytes(len(CONTENT)) if way == "wrong" else server.content
         time.sleep({"hang": 2, "slowly": 0.5}.get(way, 0))
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if way in STATUS:
-            return self.send(STATUS[way], b"")
-        if way in ("whole", "wrong") or (not wanted and way != "shift"):
-            start, status = 0, 200
-        elif start >= len(content):
-            return self.send(416, b"")
-        else:
-            status, start = 206, 0 if way == "shift" else start
-        rest = content[start:]
-        part = rest[:131_072] if way in ("drop", "stall") else rest
-        self.send(status, part, len(rest), f"bytes {start}-{len(content) - 1}/{len(content)}")
+        start = 0 if way in ("whole", "wrong", "shift") else start
+        status = STATUS.get(way, 206 if start or way == "shift" else 200)
+        status = 416 if start >= len(content) else status
+        rest = content[start:] if status < 300 else b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(rest)))
+        self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        self.wfile.write(rest[:131_072] if way in ("drop", "stall") else rest)
         self.wfile.flush()
         time.sleep(2 if way == "stall" else 0)
-
-    def send(self, status, content, length=0, ranged=""):
-        self.send_response(status)
-        self.send_header("Content-Length", str(length))
-        if status == 206:
-            self.send_header("Content-Range", ranged)
-        self.end_headers()
-        self.wfile.write(content)
 
 
 class Server(ThreadingHTTPServer):
