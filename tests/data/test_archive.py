@@ -10,15 +10,7 @@ import numpy as np
 import pytest
 
 from data.archive import MAX_MEMBERS, read_cache, read_files, read_pickle
-from tests.data.fakes import (
-    dump,
-    emit,
-    emit_array,
-    emit_name,
-    expect_refusal,
-    pack,
-    place,
-)
+from tests.data.fakes import dump, emit, emit_array, emit_name, expect_refusal, pack, place
 from tests.helpers.sandbox import outcome
 
 
@@ -49,6 +41,8 @@ MEMBERS = {
     "negative size": (member("a", field=(SIZE, b"\xff" * 12)), "ends early"),
     "longer than a number": (member("a", field=(SIZE, b"\x80" + b"\x7f" * 11)), "ends early"),
     "longer than the archive": (member("a", size=10**9), "ends early"),
+    "no tar": (b"x" * 512, "it is damaged or cut short"),
+    "an empty tar": (bytes(1024), "it does not hold cifar-100-python/meta"),
     "many members": (member("a") * MAX_MEMBERS, "more than 1000 members"),
 }
 
@@ -58,7 +52,7 @@ def test_hostile_members_are_refused(tmp_path, front, message):
     (tmp_path / "a").mkdir()
     layout, path = place(tmp_path / "a", front=front)
     expect_refusal(layout, path, message)
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", path.name]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
 NOTES = {
@@ -75,22 +69,6 @@ def test_notes_and_other_files_in_an_archive_are_passed_over(tmp_path, notes):
     path = tmp_path / "x.tar.gz"
     path.write_bytes(gzip.compress(notes + pack("./f", {"a": b"right"})))  # as `tar czf x ./f` does
     assert outcome(tmp_path, lambda: read_files(path, "f", ["a"])) == {"a": b"right"}
-
-
-DAMAGE = [
-    (lambda whole: whole[:-1], "it is damaged or cut short"),
-    (lambda whole: whole[:700_000] + bytes([whole[700_000] ^ 4]) + whole[700_001:], ""),
-    (lambda whole: b"<html>404</html>", "it is damaged or cut short"),
-    (lambda whole: gzip.compress(b"not a tar"), "it is damaged or cut short"),
-    (lambda whole: gzip.compress(bytes(10240)), "it does not hold cifar-100-python/meta"),
-]
-
-
-@pytest.mark.parametrize(("damage", "message"), DAMAGE)
-def test_damaged_archives_are_refused(tmp_path, damage, message):
-    layout, path = place(tmp_path)
-    path.write_bytes(damage(path.read_bytes()))
-    expect_refusal(layout, path, message)
 
 
 def test_too_many_bytes_are_refused(tmp_path):
@@ -136,7 +114,6 @@ HOSTILE = {  # pickles, and what is to be in the sentence
     "our own module": (call("data.archive", "_Parts"), "it asks for data.archive._Parts"),
     "import": (call("this", "s"), "it asks for this.s"),  # prints the Zen of Python
     "call of a string": (wrap(emit("x") + pickle.EMPTY_TUPLE + pickle.REDUCE), "not callable"),
-    "state of a name": (wrap(DTYPE + emit({"x": 1}) + pickle.BUILD), ""),
     "object of a class": (wrap(DTYPE + pickle.EMPTY_TUPLE + pickle.NEWOBJ), "NEWOBJ is not allow"),
     "INST": (wrap(pickle.MARK + pickle.INST + b"os\nsystem\n"), "instruction INST is not allowed"),
     "STACK_GLOBAL": (wrap(emit("os") + emit("system") + pickle.STACK_GLOBAL), "STACK_GLOBAL is no"),
@@ -147,10 +124,8 @@ HOSTILE = {  # pickles, and what is to be in the sentence
     "an array without state": (call("numpy", "dtype"), ""),
     "laughs": (wrap(emit_array((1,), b"u1", b"1").replace(emit(b"u1"), LAUGHS)), "not of unsig"),
     "key is a deep tuple": (DEEP_KEY + pickle.SETITEM + pickle.STOP, "more instructions than"),
-    "key is a number": (dump({1: 2}), ""),
     "a table of 32 GB": (wrap(emit(5) + pickle.LONG_BINPUT + HUGE), "more instructions than"),
     "a string without end": (wrap(pickle.BINSTRING + HUGE + b"x"), ""),
-    "empty": (b"", ""),
     "cut short": (dump({"labels": [1, 2, 3]})[:-3], ""),
     "no dict": (dump([1]), ""),
 }

@@ -3,18 +3,9 @@
 import numpy as np
 import pytest
 
-from data.augment import Augment, draw_augment, draw_erasing, draw_squares, read_augment
+from data.augment import Augment, draw_augment, draw_erasing, read_augment
 
 SHAPE = (64, 32, 32)
-
-
-@pytest.mark.parametrize("side", [1, 2, 16, 63, 64])
-def test_squares_are_about_any_pixel_and_cut_to_the_image(side):
-    found = draw_squares(side, 20_000, 32, 32, np.random.default_rng(0))
-    place = np.arange(32)  # of the middle
-    spans = {(max(p - side // 2, 0), min(p - side // 2 + side, 32)) for p in place}
-    for ends in (found[:, :2], found[:, 2:]):
-        assert set(map(tuple, ends.tolist())) == spans
 
 
 def test_erased_rectangles_are_those_of_the_paper():

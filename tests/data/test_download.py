@@ -136,15 +136,13 @@ def test_those_that_start_together_download_once_and_wait_in_turn(tmp_path, serv
 
 
 def test_build_downloads_and_builds(tmp_path, serve):
-    (tmp_path / "there").mkdir()
-    (tmp_path / "here").mkdir()
-    layout, archive = place(tmp_path / "there")
+    layout, archive = place(tmp_path)
     server = serve("well", content=archive.read_bytes())
+    archive.unlink()
     for _ in range(2):
-        dataset = build(layout, tmp_path / "here", download=True, url=server.url)
+        dataset = build(layout, tmp_path, download=True, url=server.url)
     assert len(dataset.train.labels) == 350
-    assert server.requests == [None]
-    assert (tmp_path / "here" / archive.name).read_bytes() == archive.read_bytes()
+    assert server.requests == [None] and archive.read_bytes() == server.content
 
 
 @pytest.mark.parametrize("url", ["no address", "ftp://example.org/x"])

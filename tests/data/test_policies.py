@@ -19,11 +19,10 @@ from tests.data.plain import draw_split
 
 @pytest.fixture(scope="module")
 def images():
-    """Noise, drawn shapes, and one channel of one value."""
+    """Noise, drawn shapes, one of them with a channel of one value."""
     shapes = build_synthetic(train_size=4, val_size=0, test_size=1).train.images
-    half = shapes[:1].copy()
-    half[:, 1] = 200
-    return np.concatenate([draw_split(3).images, shapes, half])
+    shapes[0, 1] = 200
+    return np.concatenate([draw_split(3).images, shapes])
 
 
 def move(image, source):
@@ -156,8 +155,6 @@ def test_autoaugment_draws_its_pairs_with_their_probabilities():
         assert np.abs(found - expected).max() < 0.008  # deviation 0.0016
     # translate_x at levels 8 and 9 of 9: 12 and 14 pixels
     assert set(strengths[operations == NAMES.index("translate_x")]) == {-14.0, -12.0, 12.0, 14.0}
-    levels = {round(255 - 255 * level / 9, 6) for level in (2, 3, 5, 8)}
-    assert set(np.round(strengths[operations == NAMES.index("solarize")], 6)) == levels
 
 
 def test_the_pairs_are_those_of_the_paper():
