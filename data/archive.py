@@ -1,8 +1,7 @@
 """Read a data set's files without trusting them, and keep what they hold in a cache.
 
 Nothing is unpacked to disk, nothing is called that a file names, and a file made to exhaust memory
-or time is refused. The cache is an uncompressed .npz, so that only the first start reads and checks
-the files. Whatever is wrong with it, they are read again.
+or time is refused. Of a damaged cache nothing is used: the files are read again.
 """
 
 import gzip
@@ -47,12 +46,12 @@ _NOTES += (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 def read_files(
     source: Path, folder: str, names: Iterable[str], limit: int = MAX_BYTES
 ) -> dict[str, bytes]:
-    """Return the contents of the files `names` of a data set.
+    """Return the contents of the files `names` of a data set; other ordinary files are passed over.
 
     Args:
-        source: a tar.gz, or the folder that holds the files.
+        source: the folder that holds the files, or a tar.gz with `folder`, which holds them.
         folder: where the files lie inside the tar.gz.
-        names: the files that are wanted; other ordinary files in the tar.gz are passed over.
+        names: the files that are wanted.
         limit: bytes that the tar.gz may unpack to, or that each file may have.
 
     Raises:
@@ -93,9 +92,8 @@ def _read(opens: Callable[..., Any], path: Path, limit: int, subject: str) -> by
 def _walk(tar: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files in a tar.
 
-    Of `tarfile` only the reader of a single header is used, because its walk trusts the archive: a
-    sparse file of no bytes becomes gigabytes, notes on notes recurse, a note of digits takes
-    minutes.
+    `tarfile` reads single headers only. Its walk trusts the archive: a sparse file of no bytes
+    becomes gigabytes, notes on notes recurse, a note of digits takes minutes.
     """
     place = 0
     for _ in range(MAX_MEMBERS):
@@ -108,26 +106,22 @@ def _walk(tar: bytes) -> Iterator[tuple[str, bytes]]:
         place = begin + size + -size % tarfile.BLOCKSIZE
         if size < 0 or place > len(tar):
             raise EOFError(f"{member.name!r:.120} ends early")
-        if member.type not in _NOTES:
-            _check_member(member)
-            if not member.isdir():
-                yield str(PurePosixPath(member.name)), tar[begin : begin + size]
+        if member.type in _NOTES:
+            continue
+        path, shown = PurePosixPath(member.name), f"{member.name!r:.120}"
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"it holds the name {shown}, which leads outside its folder")
+        if member.type in _FILES:
+            yield str(path), tar[begin : begin + size]
+        elif not member.isdir():
+            raise ValueError(f"it holds {shown}, which is a link or a device, not a file")
     raise ValueError(f"it has more than {MAX_MEMBERS} members")
 
 
-def _check_member(member: tarfile.TarInfo) -> None:
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"it holds the name {member.name!r:.120}, which leads outside its folder")
-    if not (member.type in _FILES or member.isdir()):
-        raise ValueError(f"it holds {member.name!r:.120}, which is a link or a device, not a file")
-
-
 class _Parts:
-    """What a pickle gives to one of the three numpy names; it keeps that and calls nothing.
+    """Stand-in for the three numpy names, which keeps what a pickle gives them and calls nothing.
 
-    numpy's classes will not do: a pickle can set the flags of a real dtype so that the bytes of an
-    array count as pointers.
+    A pickle can set the flags of a real dtype so that the bytes of an array count as pointers.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -153,8 +147,7 @@ def read_pickle(content: bytes, limit: int = MAX_INSTRUCTIONS) -> dict[str, Any]
         limit: instructions that it may have.
 
     Raises:
-        ValueError: the pickle is damaged or asks for anything else. Nothing that it names has been
-            imported or called.
+        ValueError: it is damaged or asks for anything else, which is neither imported nor called.
 
     >>> read_pickle(pickle.dumps({b"labels": print}, protocol=2))
     Traceback (most recent call last):
@@ -164,8 +157,6 @@ def read_pickle(content: bytes, limit: int = MAX_INSTRUCTIONS) -> dict[str, Any]
         _check_instructions(content, limit)
         # encoding="bytes" leaves Python 2's strings as bytes: the pixels are one of them.
         loaded = _Unpickler(io.BytesIO(content), fix_imports=False, encoding="bytes").load()
-        if not isinstance(loaded, dict):
-            raise ValueError("no dict in it")
         return {
             key.decode("latin1"): _to_array(value) if isinstance(value, _Parts) else value
             for key, value in loaded.items()
@@ -195,37 +186,20 @@ def _to_array(parts: _Parts) -> np.ndarray:
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def find_cache(root: Path, name: str) -> Path | None:
-    """Return where the decoded form of the data in `root` belongs: there, or in the user's cache.
-
-    The user's cache folder ($XDG_CACHE_HOME, else ~/.cache) serves where `root` is read-only. None
-    if that is read-only too.
-    """
+def find_cache(root: Path, name: str) -> Path:
+    """Return where the decoded data of `root` belongs: there, or if read-only with the user's."""
     if is_writable(root):
         return root / f"{name}-decoded.npz"
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(home) / "oneflow-lr-lab"
     place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
-    return folder / f"{name}-decoded-{place}.npz" if is_writable(folder) else None
-
-
-def write_fingerprint(files: Iterable[Path]) -> str:
-    """Return a text that changes when one of the files does: name, size, time of change."""
-    stats = [(file.name, file.stat()) for file in files]
-    return "1 " + " ".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
+    return Path(home, "oneflow-lr-lab", f"{name}-decoded-{place}.npz")
 
 
 def read_cache(
-    path: Path | None,
-    fingerprint: str,
-    keys: Iterable[str],
-    check: Callable[[dict[str, np.ndarray]], None],
+    path: Path, fingerprint: str, check: Callable[[dict[str, np.ndarray]], None]
 ) -> dict[str, np.ndarray] | None:
-    """Return the arrays named in `keys`, or None if there is no sound cache with this fingerprint.
-
-    `check` is called with the arrays and raises an error where they are not what they should be.
-    """
-    if path is None or not path.is_file():
+    """Return the arrays of the cache; None if `check` raises, or with another fingerprint."""
+    if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as cache:
@@ -234,20 +208,21 @@ def read_cache(
                 raise ValueError("it is compressed")
             if str(cache["fingerprint"]) != fingerprint:
                 return None
-            arrays = {key: cache[key] for key in keys}
+            arrays = dict(cache)
         check(arrays)
         return arrays
-    except Exception as error:  # a damaged zip file fails in a dozen ways; all mean the same
+    except Exception as error:  # a damaged zip file fails in a dozen ways
         log.warning("The decoded cache %s is damaged and is built again (%s).", path, error)
         return None
 
 
-def write_cache(path: Path | None, fingerprint: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write the arrays to an .npz file, if there is a place for it."""
+def write_cache(path: Path, fingerprint: str, arrays: dict[str, np.ndarray]) -> None:
+    """Write the arrays to an .npz file, unless its folder is read-only."""
+    if not is_writable(path.parent):
+        return
     try:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as file:
-                np.savez(file, fingerprint=np.array(fingerprint), **arrays)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            np.savez(file, fingerprint=np.array(fingerprint), **arrays)
     except OSError as error:  # a full disk must not stop a run that has its data already
         log.warning("The decoded cache %s was not written (%s).", path, error)

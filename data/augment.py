@@ -1,8 +1,8 @@
 """The `augment` node, and the random numbers of a batch's augmentation.
 
-What is drawn is kept apart from what is done with it: `draw_augment` draws for a whole batch, from
-(seed, epoch, step) alone, and `data.images` applies rows of that to some of the images. So a rank
-that trains on a part of a batch sees the images that one process would see.
+`draw_augment` draws for a whole batch, from (seed, epoch, step) alone, and `data.images` applies
+rows of that to some of its images. So a rank that trains on a part of a batch sees the images that
+one process would see.
 
 A box is (top, bottom, left, right): lines top to bottom - 1, columns left to right - 1. Cutout
 (DeVries & Taylor 2017, arXiv:1708.04552): a square whose middle is any pixel, so that a part of it
@@ -29,12 +29,7 @@ STREAMS = {
     "erasing": 0x657261,
     "mix": 0x6D6978,
 }
-# Of Random Erasing. Its authors draw up to 100 times until a rectangle fits; one in 20 does not.
-_AREA = (0.02, 0.4)
-_ASPECT = (0.3, 1 / 0.3)
-_ATTEMPTS = 10
-
-Draws = dict[str, np.ndarray]  # by kind; the first axis of each array is the images of the batch
+Draws = dict[str, np.ndarray]  # by kind; the first axis is the images of the batch
 
 
 @dataclass(frozen=True)
@@ -71,19 +66,16 @@ class Augment:
         return self.mixup is not None or self.cutmix is not None
 
 
-_Accepted = tuple[Callable[[Any], bool], str]
-
-
-def _integer(low: int, high: int) -> _Accepted:
+def _integer(low: int, high: int) -> tuple[Callable[[Any], bool], str]:
     return lambda value: is_integer(value, low, high), f"an integer from {low} to {high}"
 
 
-def _number(high: int) -> _Accepted:
+def _number(high: int) -> tuple[Callable[[Any], bool], str]:
     return lambda value: is_number(value) and 0 < value <= high, f"a number above 0, up to {high}"
 
 
 # What a key accepts; all but the first two accept null too, which leaves a kind out.
-_ACCEPTED: dict[str, _Accepted] = {
+_ACCEPTED = {
     "crop_padding": _integer(0, 32),
     "flip": (lambda value: isinstance(value, bool), "true or false"),
     "policy": (lambda value: value in POLICIES, f"{', '.join(POLICIES[:-1])} or {POLICIES[-1]}"),
@@ -116,11 +108,10 @@ def read_augment(node: Mapping[str, Any] | None) -> Augment:
         if not (accepts(value) or (optional and value is None)):
             raise refusal(f"augment.{key}", value, "null or " * optional + accepted)
     augment = Augment(**values)
-    without = {"cutmix_prob": "cutmix"} if augment.cutmix is None else {}
-    if augment.policy != "randaugment":
-        without |= dict.fromkeys(("randaugment_n", "randaugment_m"), "policy=randaugment")
-    for key, other in without.items():
-        if values.get(key) is not None:
+    policy = augment.policy == "randaugment", "policy=randaugment"
+    needs = {"cutmix_prob": (augment.cutmix is not None, "cutmix")}
+    for key, (given, other) in (needs | {"randaugment_n": policy, "randaugment_m": policy}).items():
+        if values.get(key) is not None and not given:
             expected = f"null, for it has no effect without augment.{other}"
             raise refusal(f"augment.{key}", values[key], expected)
     return augment
@@ -134,10 +125,10 @@ def open_stream(kind: str, where: tuple[int, int, int]) -> np.random.Generator:
 def draw_augment(
     augment: Augment, shape: tuple[int, int, int], where: tuple[int, int, int]
 ) -> Draws:
-    """Draw the numbers for all images of a batch; what is not wanted is not in the result.
+    """Draw the numbers for all images of a batch; mixup and CutMix are drawn by `data.mixing`.
 
     Args:
-        augment: what is wanted; mixup and CutMix are drawn by `data.mixing`.
+        augment: what is wanted; nothing else is in the result.
         shape: (n, H, W): images in the batch, and their size.
         where: seed of the run, epoch, step of the epoch; the last two counted from 0.
 
@@ -155,52 +146,39 @@ def draw_augment(
     if augment.flip:
         draws["flip"] = rng.random(n) < 0.5
     if augment.policy:
-        count = augment.randaugment_n or 2
         magnitude = 14 if augment.randaugment_m is None else augment.randaugment_m
-        rng = open_stream("policy", where)
-        drawn = draw_operations(augment.policy, n, rng, count, magnitude)
-        draws["operations"], draws["strengths"] = drawn
+        options = (open_stream("policy", where), augment.randaugment_n or 2, magnitude)
+        draws["operations"], draws["strengths"] = draw_operations(augment.policy, n, *options)
     if side := augment.cutout:
-        middles = draw_middles(*shape, open_stream("cutout", where))
-        draws["cutout"] = cut_boxes(middles, side // 2, side - side // 2, *shape[1:])
-    if augment.random_erasing:
-        draws["erasing"] = draw_erasing(
-            augment.random_erasing, *shape, open_stream("erasing", where)
-        )
+        draws["cutout"] = draw_squares(side, *shape, open_stream("cutout", where))
+    if probability := augment.random_erasing:
+        draws["erasing"] = draw_erasing(probability, *shape, open_stream("erasing", where))
     return draws
 
 
-def draw_middles(n: int, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw n pixels: (n, 2), row and column."""
-    return rng.integers(0, (height, width), size=(n, 2))
-
-
-def cut_boxes(middles: np.ndarray, before: int, after: int, height: int, width: int) -> np.ndarray:
-    """Return boxes (n, 4) from `before` pixels ahead of the middles to `after` behind, cut to fit.
-
-    >>> cut_boxes(np.array([[0, 31], [9, 9]]), 2, 2, height=32, width=32)
-    array([[ 0,  2, 29, 32],
-           [ 7, 11,  7, 11]])
-    """
-    first = np.maximum(middles - before, 0)
-    last = np.minimum(middles + after, (height, width))
-    return np.stack([first, last], axis=2).reshape(-1, 4)
+def draw_squares(
+    side: int, n: int, height: int, width: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw n squares, each about any pixel of the image and cut to it: boxes (n, 4)."""
+    first = rng.integers(0, (height, width), size=(n, 2)) - side // 2
+    boxes = np.stack([first, first + side], axis=2)
+    return boxes.clip(0, np.array([[height], [width]])).reshape(-1, 4)
 
 
 def draw_erasing(
     probability: float, n: int, height: int, width: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw a rectangle in each of n images, with a probability: boxes (n, 4), else all zeros."""
+    tries = 10  # the authors draw up to 100 times until a rectangle fits; one in 20 does not
     chosen = rng.random(n) < probability
-    area = rng.uniform(*_AREA, size=(n, _ATTEMPTS)) * (height * width)
-    aspect = rng.uniform(*_ASPECT, size=(n, _ATTEMPTS))
+    area = rng.uniform(0.02, 0.4, size=(n, tries)) * (height * width)
+    aspect = rng.uniform(0.3, 1 / 0.3, size=(n, tries))
     heights = np.round(np.sqrt(area * aspect)).astype(int)
     widths = np.round(np.sqrt(area / aspect)).astype(int)
     fits = (heights < height) & (widths < width)
     first = (np.arange(n), fits.argmax(axis=1))
     chosen &= fits[first]
     high, wide = heights[first], widths[first]
-    top, left = rng.random((2, n))
-    top = (top * (height - high + 1)).astype(int)
-    left = (left * (width - wide + 1)).astype(int)
+    room = np.stack([height - high, width - wide]) + 1
+    top, left = (rng.random((2, n)) * room).astype(int)
     return np.where(chosen[:, None], np.stack([top, top + high, left, left + wide], axis=1), 0)

@@ -15,20 +15,10 @@ import numpy as np
 
 from common.checks import check_integer, refusal, show
 from common.files import is_writable
-from data.archive import (
-    find_cache,
-    hash_file,
-    read_cache,
-    read_files,
-    read_pickle,
-    write_cache,
-    write_fingerprint,
-)
-from data.dataset import Dataset, Split, check_sizes, draw_stratified
+from data.archive import find_cache, hash_file, read_cache, read_files, read_pickle, write_cache
+from data.dataset import Dataset, Split, check_sizes, order_stratified
 
 log = logging.getLogger(__name__)
-
-_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "md5")  # of the cache
 
 
 @dataclass(frozen=True)
@@ -36,18 +26,16 @@ class Layout:
     """A data set: its official files, and what must hold of them.
 
     Attributes:
-        name: for people; `key` is for file names.
         md5: published checksum of `archive`, which holds `folder`.
         train: names of the files that make up the training set, in order; `test` likewise.
         meta: name of the file that lists the classes, under `names_key`.
         label_key: key of the labels in the other files.
         mean: of each channel over the 50,000 training images, pixels scaled to [0, 1].
-        std: over all pixels of all training images (not the mean of the images' own deviations,
-            which is often copied in its place and is smaller).
+        std: over all pixels of all training images; the mean of the deviations of each image, which
+            is often copied in its place, is smaller.
     """
 
     name: str
-    key: str
     archive: str
     md5: str
     folder: str
@@ -64,7 +52,7 @@ class Layout:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of all files that are read."""
+        """All files that are read."""
         return (*self.train, *self.test, self.meta)
 
 
@@ -82,7 +70,6 @@ _CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
 
 CIFAR100 = Layout(
     name="CIFAR-100",
-    key="cifar100",
     archive="cifar-100-python.tar.gz",
     md5="eb9058c3a382ffc7106e4002c42a8d85",
     folder="cifar-100-python",
@@ -97,7 +84,6 @@ CIFAR100 = Layout(
 )
 CIFAR10 = Layout(
     name="CIFAR-10",
-    key="cifar10",
     archive="cifar-10-python.tar.gz",
     md5="c58f30108f718f92721af3b95e74349a",
     folder="cifar-10-batches-py",
@@ -157,28 +143,18 @@ def build_cifar(
     test_size = layout.test_count if test_size is None else test_size
     check_integer("dataset.test_size", test_size, 1, layout.test_count)
     check_integer("dataset.split_seed", split_seed, 0)
-    train, test = _read_parts(layout, root, download, url)
-    wanted = ((train, val_size, train_size), (train, 0, val_size), (test, 0, test_size))
-    splits = (_take(*rows, split_seed) for rows in wanted)
-    return Dataset(*splits, layout.class_names, layout.mean, layout.std)
-
-
-def _read_parts(layout: Layout, root: Any, download: bool, url: str | None) -> tuple[Split, Split]:
-    """Return the official training and test set."""
     folder = Path(str(root)).expanduser()  # no shell replaces the ~ of dataset.root="~/images"
     if root in (None, "") or not folder.is_dir():
         raise FileNotFoundError(str(refusal("dataset.root", root, "an existing folder")))
     source = find_source(layout, folder) or _fetch(layout, folder, download, url)
     arrays = _read_source(layout, folder, source)
-    train, test = (Split(arrays[f"{p}_images"], arrays[f"{p}_labels"]) for p in ("train", "test"))
-    return train, test
+    wanted = (("train", val_size, train_size), ("train", 0, val_size), ("test", 0, test_size))
+    splits = (_take(arrays, *rows, split_seed) for rows in wanted)
+    return Dataset(*splits, layout.class_names, layout.mean, layout.std)
 
 
 def find_source(layout: Layout, root: Path) -> Path | None:
-    """Return the archive in `root`, or else the unpacked folder, which may be `root` itself.
-
-    An archive comes before the folder that was unpacked from it, because it carries a checksum.
-    """
+    """Return the archive in `root`, else the unpacked folder, which may be `root`, or None."""
     if (root / layout.archive).is_file():
         return root / layout.archive
     for folder in (root / layout.folder, root):
@@ -191,10 +167,8 @@ def _fetch(layout: Layout, root: Path, download: bool, url: str | None) -> Path:
     """Download the archive, or explain what to do instead."""
     url = url or f"https://www.cs.toronto.edu/~kriz/{layout.archive}"
     key = f"dataset.root={show(str(root))}: expected {layout.name} in it"
-    what_to_do = (
-        f"Put {layout.archive} from {url} into {root.resolve()}, "
-        "or use the built-in images with dataset=synthetic."
-    )
+    what_to_do = f"Put {layout.archive} from {url} into {root.resolve()}, "
+    what_to_do += "or use the built-in images with dataset=synthetic."
     if not isinstance(download, bool):
         raise refusal("dataset.download", download, "true or false")
     if not download:
@@ -212,32 +186,27 @@ def _fetch(layout: Layout, root: Path, download: bool, url: str | None) -> Path:
 
 
 def _read_source(layout: Layout, root: Path, source: Path) -> dict[str, np.ndarray]:
-    """Return images and labels of both parts, from the decoded cache if it has them.
-
-    Images are (N, 3, 32, 32) uint8, labels (N,) int64.
-    """
+    """Return images (N, 3, 32, 32) uint8 and labels (N,) int64 of both parts; cache them."""
     files = [source] if source.is_file() else [source / name for name in layout.files]
-    fingerprint = write_fingerprint(files)
-    cache = find_cache(root, layout.key)
-    arrays = read_cache(cache, fingerprint, _ARRAYS, partial(_check_arrays, layout))
+    stats = [(file.name, file.stat()) for file in files]
+    fingerprint = "1 " + " ".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
+    cache = find_cache(root, layout.name.lower().replace("-", ""))
+    arrays = read_cache(cache, fingerprint, partial(_check_arrays, layout, source))
     if arrays is None:
         try:
             arrays = _decode_source(layout, source)
+            _check_arrays(layout, source, arrays)
         except (ValueError, OSError, MemoryError) as error:
             raise ValueError(
                 f"{source} cannot be used as {layout.name}: {error}. Put a sound copy in its "
                 "place, or move it away and let dataset.download=true fetch one."
             ) from error
         write_cache(cache, fingerprint, arrays)
-    md5 = str(arrays["md5"])
-    if source.is_file() and md5 != layout.md5:
-        sentence = "%s is not the official file (md5 %s, not %s); its contents passed all checks."
-        log.info(sentence, source, md5, layout.md5)
     return arrays
 
 
 def _decode_source(layout: Layout, source: Path) -> dict[str, np.ndarray]:
-    """Read and check the official files: images and labels of both parts, and the md5."""
+    """Read the official files: images and labels of both parts, and the md5 of an archive."""
     contents = read_files(source, layout.folder, layout.files)
     files = {}
     for name in layout.files:
@@ -247,16 +216,13 @@ def _decode_source(layout: Layout, source: Path) -> dict[str, np.ndarray]:
             raise ValueError(f"its file {name} is {error}") from error
     classes = [name.encode() for name in layout.class_names]
     if files[layout.meta].get(layout.names_key) != classes:
-        raise ValueError(
-            f"its file {layout.meta} does not hold the {len(classes)} class names of "
-            f"{layout.name} in their order"
-        )
+        names = f"the {len(classes)} class names of {layout.name} in their order"
+        raise ValueError(f"its file {layout.meta} does not hold {names}")
     arrays = {"md5": np.array(hash_file(source) if source.is_file() else "")}
     for part, names in (("train", layout.train), ("test", layout.test)):
         batches = [_check_batch(layout, name, files.pop(name)) for name in names]
         images, labels = (np.concatenate(pieces) for pieces in zip(*batches, strict=True))
         arrays |= {f"{part}_images": images.reshape(-1, 3, 32, 32), f"{part}_labels": labels}
-    _check_arrays(layout, arrays)
     return arrays
 
 
@@ -270,28 +236,30 @@ def _check_batch(layout: Layout, name: str, batch: dict[str, Any]) -> tuple[np.n
     return images, np.array(labels, np.int64)
 
 
-def _check_arrays(layout: Layout, arrays: dict[str, np.ndarray]) -> None:
-    """Refuse other types, shapes and labels: OneFlow trains on them without a word, or aborts."""
-    classes = len(layout.class_names)
+def _check_arrays(layout: Layout, source: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Refuse other types, shapes and labels (OneFlow may not), and log another checksum."""
+    classes, md5 = len(layout.class_names), str(arrays["md5"])
     for part, count in (("train", layout.train_count), ("test", layout.test_count)):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.dtype != np.uint8 or labels.dtype != np.int64:
             raise ValueError(f"its {part} part has another type")
         if images.shape != (count, 3, 32, 32) or labels.shape != (count,):
-            raise ValueError(
-                f"its {part} part has {len(images)} images and {len(labels)} labels, not {count}"
-            )
+            sizes = f"{len(images)} images and {len(labels)} labels"
+            raise ValueError(f"its {part} part has {sizes}, not {count}")
         wrong = np.flatnonzero((labels < 0) | (labels >= classes))
         if len(wrong):
-            raise ValueError(
-                f"its {part} part gives image {wrong[0]} the label {labels[wrong[0]]}, "
-                f"and labels go from 0 to {classes - 1}"
-            )
+            label = f"the label {labels[wrong[0]]}, and labels go from 0 to {classes - 1}"
+            raise ValueError(f"its {part} part gives image {wrong[0]} {label}")
+    if md5 and md5 != layout.md5:
+        sentence = "%s is not the official file (md5 %s, not %s); its contents passed all checks."
+        log.info(sentence, source, md5, layout.md5)
 
 
-def _take(split: Split, start: int, size: int, seed: int) -> Split:
-    """Return a stratified part of a split; the whole one is not copied."""
-    if size == len(split.labels):
-        return split
-    rows = draw_stratified(split.labels, start, size, seed)
-    return Split(np.take(split.images, rows, axis=0), split.labels[rows])  # [rows] is 10x slower
+def _take(arrays: dict[str, np.ndarray], part: str, start: int, size: int, seed: int) -> Split:
+    """Return some images of a part, evenly of all classes; the whole part is not copied."""
+    images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+    if size == len(labels):
+        return Split(images, labels)
+    # In rising order, because that reads the images from front to back; the loader shuffles them.
+    rows = np.sort(order_stratified(labels, seed)[start : start + size])
+    return Split(np.take(images, rows, axis=0), labels[rows])  # [rows] is 10x slower

@@ -73,7 +73,7 @@ def build_dataset(node: Mapping[str, Any]) -> Dataset:
         OSError: the download failed.
     """
     try:
-        dataset: Dataset = instantiate(node)
+        return instantiate(node)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ValueError | OSError):
@@ -81,22 +81,15 @@ def build_dataset(node: Mapping[str, Any]) -> Dataset:
         if isinstance(cause, TypeError) and "keyword argument" in str(cause):
             raise ValueError(f"a key of dataset is not one of its keys: {cause}") from error
         raise
-    return dataset
 
 
 def check_sizes(train_size: Any, val_size: Any, available: int | None) -> tuple[int, int]:
-    """Return (train images, validation images).
+    """Return (train images, validation images), or raise the ValueError of `split_sizes`.
 
     Args:
         train_size: how many images train; None: all that the validation split leaves.
         val_size: how many are held out; 0: none, and nothing is validated.
         available: images that there are to divide; None: as many as asked for.
-
-    Raises:
-        ValueError: a size is no count, or the two together are more than there are.
-
-    >>> check_sizes(None, 5_000, available=50_000)
-    (45000, 5000)
     """
     if available is None:
         train_size = check_integer("dataset.train_size", train_size, 1)
@@ -111,11 +104,11 @@ def check_sizes(train_size: Any, val_size: Any, available: int | None) -> tuple[
 def order_stratified(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return all row numbers in an order whose every stretch is even over the classes.
 
-    Each class is shuffled, then the classes take turns: first one image of every class, then a
-    second of every class, and so on, in a fixed random order of the classes. In any stretch of L
-    rows each of C equally large classes therefore has floor(L / C) or one more. The first
-    `val_size` rows are the validation split and the next `train_size` train; so the validation
-    images do not depend on `train_size`, and a small training set is a part of every larger one.
+    Each class is shuffled, then the classes take turns, in a fixed random order: one image of every
+    class, a second of every class, and so on. Any stretch of L rows has floor(L / C) images, or one
+    more, of each of C equally large classes. The first `val_size` rows validate and the next
+    `train_size` train, so the validation images do not depend on `train_size`, and a small training
+    set is a part of every larger one.
 
     Args:
         labels: (N,) classes.
@@ -133,11 +126,3 @@ def order_stratified(labels: np.ndarray, seed: int) -> np.ndarray:
     turn = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     place = rng.permutation(len(counts))[labels[by_class]]
     return by_class[np.lexsort((place, turn))]
-
-
-def draw_stratified(labels: np.ndarray, start: int, size: int, seed: int) -> np.ndarray:
-    """Return rows `start` to `start + size` of `order_stratified`, in rising order.
-
-    Rising, because that reads the images from front to back; the loader shuffles them anyway.
-    """
-    return np.sort(order_stratified(labels, seed)[start : start + size])

@@ -3,8 +3,6 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -23,7 +21,7 @@ def download_archive(
 
     What has arrived lies in `path` + ".part"; a broken or interrupted download goes on from there.
     Only a whole file with the right checksum gets the name `path`. Processes that start together
-    take turns by a lock, and those who waited find the file.
+    take turns by a lock, and those that waited find the file.
 
     Args:
         url: of the archive.
@@ -36,30 +34,42 @@ def download_archive(
     Raises:
         OSError: it failed; the text gives the reason, and is meant to stand in a sentence.
     """
-    with _locked(path):
+    lock_file = path.with_name(f".{path.name}.lock")
+    try:
+        held = lock(lock_file)
+    except BlockingIOError:
+        log.info("Waiting for another process that downloads %s.", path.name)
+        held = lock(lock_file, wait=True)
+    try:
         if path.exists():
             return
         log.info("Downloading %s to %s.", url, path)
-        reason = "no attempt was made"
-        for attempt in range(attempts):
-            if attempt:
-                time.sleep(pause * 2 ** (attempt - 1))
+        for attempt in range(1, attempts + 1):
             reason, may_pass = _try(url, path, md5, timeout)
             if not reason:
                 return
-            if not may_pass:
-                break
+            if not may_pass or attempt == attempts:
+                raise OSError(reason)
             log.warning("Download of %s: %s.", path.name, reason)
-    raise OSError(reason)
+            time.sleep(pause * 2 ** (attempt - 1))
+    finally:
+        os.close(held)
 
 
 def _try(url: str, path: Path, md5: str, timeout: float) -> tuple[str, bool]:
-    """Try once; return the reason why it failed, if it did, and whether to try again."""
+    """Try once; return the reason why it failed, if it did, and whether another try may help."""
     part = path.with_name(path.name + ".part")
     try:
         _fetch(url, part, timeout)
+    except requests.HTTPError as error:
+        status = error.response.status_code
+        return f"{url} answers {status} {error.response.reason}", status >= 500 or status == 429
+    except requests.Timeout:
+        return f"no answer from {url} within {timeout:g} s", True
     except requests.RequestException as error:
-        return _explain(error, url, timeout), _may_pass(error)
+        if isinstance(error, ValueError):
+            return f"{url!r} is not a web address", False
+        return f"no connection to {url}, or it broke off", True
     if (got := hash_file(part)) == md5:
         os.replace(part, path)
         return "", False
@@ -67,66 +77,26 @@ def _try(url: str, path: Path, md5: str, timeout: float) -> tuple[str, bool]:
     return f"the file from {url} has md5 {got}, not {md5}", True
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file beside `path`; the system releases it when a process ends or is killed."""
-    beside = path.with_name(f".{path.name}.lock")
-    try:
-        held = lock(beside)
-    except BlockingIOError:
-        log.info("Waiting for another process that downloads %s.", path.name)
-        held = lock(beside, wait=True)
-    try:
-        yield
-    finally:
-        os.close(held)
-
-
 def _fetch(url: str, part: Path, timeout: float) -> None:
     """Append to `part` what it lacks, or write it anew where the server cannot continue."""
     have = part.stat().st_size if part.exists() else 0
     # identity: a server must not compress it again, for the byte positions would be of that.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(
-        url, headers=headers, stream=True, timeout=(min(10, timeout), timeout)
-    ) as response:
+    limits = (min(10, timeout), timeout)
+    with requests.get(url, headers=headers, stream=True, timeout=limits) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
             return  # all of it is here, or too much: the checksum will show
         response.raise_for_status()
-        start = f"bytes {have}-"
         continued = response.status_code == requests.codes.partial_content
+        start = f"bytes {have}-"
         if continued and not response.headers.get("Content-Range", "").startswith(start):
             raise requests.ConnectionError(f"the server sent another range than {start}")
-        _save(response, part, have if continued else 0)
-
-
-def _save(response: requests.Response, part: Path, have: int) -> None:
-    length = response.headers.get("Content-Length", "")
-    total = have + int(length) if length.isdigit() else None
-    label = part.name.removesuffix(".part")
-    with (
-        part.open("ab" if have else "wb") as file,
-        tqdm(
-            total=total, initial=have, desc=label, unit="B", unit_scale=True, disable=None
-        ) as progress,
-    ):
-        for block in response.iter_content(2**16):
-            file.write(block)
-            progress.update(len(block))
-
-
-def _may_pass(error: requests.RequestException) -> bool:
-    """Return whether trying again may help: not with a bad address or a "not found"."""
-    if isinstance(error, requests.HTTPError):
-        return error.response.status_code >= 500 or error.response.status_code == 429
-    return not isinstance(error, ValueError)  # requests' errors about the address itself
-
-
-def _explain(error: requests.RequestException, url: str, timeout: float) -> str:
-    if isinstance(error, requests.HTTPError):
-        return f"{url} answers {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.Timeout):
-        return f"no answer from {url} within {timeout:g} s"
-    if isinstance(error, ValueError):
-        return f"{url!r} is not a web address"
-    return f"no connection to {url}, or it broke off"
+        have = have if continued else 0
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdigit() else None
+        options = {"desc": part.stem, "unit": "B", "unit_scale": True, "disable": None}
+        bar = tqdm(total=total, initial=have, **options)
+        with part.open("ab" if have else "wb") as file, bar:
+            for block in response.iter_content(2**16):
+                file.write(block)
+                bar.update(len(block))

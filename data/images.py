@@ -2,10 +2,9 @@
 
 Images are (n, 3, H, W), contiguous, with W a multiple of 8.
 
-Crop and flip are those that He et al. (2016, arXiv:1512.03385, section 4.2) use for CIFAR; as is
-customary the zeros are put in before the normalization, so the border is black. Cutout and random
-erasing set their boxes to zero after it: the mean color. So does the code of Cutout's authors;
-Random Erasing's fill with random pixels or with the mean, which were equally good.
+Crop and flip are those that He et al. (2016, arXiv:1512.03385, section 4.2) use for CIFAR; the
+zeros are put in before the normalization, so the border is black. Cutout and random erasing set
+their boxes to zero after it: the mean color.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,14 +43,9 @@ def crop_images(
     """Return the images at `rows`, each moved by up to `padding` pixels each way; zeros come in.
 
     In memory the lines of an image follow each other, so a moved image is the 3 H W bytes from
-    another place on: a single copy, three times as fast as padding and cutting. What that brings in
-    from the neighboring line, channel or image lies where the zeros belong, and is masked.
-
-    Args:
-        images: (N, 3, H, W) uint8, the whole split.
-        rows: (n,) which images.
-        offsets: (n, 2) down and right, each from 0 to 2 `padding`; `padding` is "not moved".
-        padding: pixels of zeros on each side.
+    another place on: a single copy. What that brings in from the neighboring line, channel or image
+    lies where the zeros belong, and is masked. The arguments are those of `change_bytes`, with the
+    `offsets` (n, 2) down and right.
     """
     _, channels, height, width = images.shape
     size = channels * height * width
@@ -78,7 +72,7 @@ def _masks(padding: int, height: int, width: int) -> np.ndarray:
 
 
 class Normalizer:
-    """Makes pixels v in 0..255 to (v / 255 - mean) / std, channel by channel, as float32.
+    """Function from pixels v in 0..255 to (v / 255 - mean) / std, channel by channel, in float32.
 
     Args:
         mean: of each channel, for pixels scaled to [0, 1].
@@ -96,27 +90,18 @@ class Normalizer:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return uint8 images as float32."""
         # numpy is faster with one factor for each value of an image than with one for a channel.
-        scale, shift = (
-            np.broadcast_to(v, images.shape[1:]).copy() for v in (self.scale, self.shift)
-        )
         floats = images.astype(np.float32)
-        floats *= scale
-        floats += shift
+        floats *= np.broadcast_to(self.scale, images.shape[1:]).copy()
+        floats += np.broadcast_to(self.shift, images.shape[1:]).copy()
         return floats
 
 
-def find_inside(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return which pixels lie inside the boxes (n, 4): (n, 1, H, W) bool."""
-    top, bottom, left, right = boxes.T[:, :, None]
-    y, x = np.arange(height), np.arange(width)
-    lines, columns = (y >= top) & (y < bottom), (x >= left) & (x < right)
-    return (lines[:, :, None] & columns[:, None])[:, None]
-
-
 def find_erased(draws: Mapping[str, np.ndarray], height: int, width: int) -> np.ndarray | None:
-    """Return which pixels cutout and random erasing set to zero, or None if neither is drawn."""
-    masks = [find_inside(draws[k], height, width) for k in ("cutout", "erasing") if k in draws]
-    return np.logical_or.reduce(masks) if masks else None
+    """Return the pixels in the boxes of cutout and random erasing, (n, 1, H, W) bool, if any."""
+    boxes = [draws[kind].T[:, :, None, None] for kind in ("cutout", "erasing") if kind in draws]
+    y, x = np.arange(height)[:, None], np.arange(width)
+    masks = [(y >= t) & (y < b) & (x >= le) & (x < r) for t, b, le, r in boxes]
+    return np.logical_or.reduce(masks)[:, None] if masks else None
 
 
 def restore_pixels(images: np.ndarray, normalizer: Normalizer) -> np.ndarray:
@@ -132,8 +117,6 @@ def tile_images(images: np.ndarray, columns: int) -> np.ndarray:
     (3, 64, 128)
     """
     n, channels, height, width = images.shape
-    lines = -(-n // columns)
-    tiles = np.zeros((lines * columns, channels, height, width), np.uint8)
-    tiles[:n] = images
-    tiles = tiles.reshape(lines, columns, channels, height, width).transpose(2, 0, 3, 1, 4)
-    return tiles.reshape(channels, lines * height, columns * width)
+    tiles = np.pad(images, ((0, -n % columns), (0, 0), (0, 0), (0, 0)))
+    tiles = tiles.reshape(-1, columns, channels, height, width).transpose(2, 0, 3, 1, 4)
+    return tiles.reshape(channels, -1, columns * width)

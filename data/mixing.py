@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.augment import Augment, cut_boxes, draw_middles, open_stream
+from data.augment import Augment, draw_squares, open_stream
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,8 @@ def draw_mix(
 ) -> Mix | None:
     """Draw with what and how much each image of a batch is mixed, or None: this batch is not.
 
-    With both kinds, `cutmix_prob` of the batches have CutMix and the others mixup.
-
-    Args:
-        augment: what is wanted.
-        shape: (n, H, W) of the batch, H = W.
-        where: seed of the run, epoch, step of the epoch.
+    With both kinds, `cutmix_prob` of the batches have CutMix and the others mixup. The arguments
+    are those of `draw_augment`, with H = W.
     """
     n, height, width = shape
     rng = open_stream("mix", where)
@@ -51,8 +47,7 @@ def draw_mix(
     if not cuts:
         return Mix(partner, np.float32(share))
     half = int(height * np.sqrt(1 - share)) // 2
-    box = cut_boxes(draw_middles(1, height, width, rng), half, half, height, width)
-    top, bottom, left, right = box[0].tolist()
+    top, bottom, left, right = draw_squares(2 * half, 1, height, width, rng)[0].tolist()
     share = 1 - (bottom - top) * (right - left) / (height * width)
     return Mix(partner, np.float32(share), (top, bottom, left, right))
 

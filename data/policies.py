@@ -22,29 +22,22 @@ Operation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def _each(move: Callable[[Any, float], Any]) -> Operation:
-    """Return the operation that gives one image after the other to Pillow."""
+    """Return the operation that Pillow does to one image after the other."""
 
     def operation(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
         from PIL import Image  # which a run without a policy does not load
 
-        moved = np.empty_like(images)
         lines = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # Pillow has the colors last
-        for i, strength in enumerate(strengths.tolist()):
-            moved[i] = np.asarray(move(Image.fromarray(lines[i]), strength)).transpose(2, 0, 1)
-        return moved
+        pairs = zip(map(Image.fromarray, lines), strengths.tolist(), strict=True)
+        return np.stack([np.asarray(move(*pair)) for pair in pairs]).transpose(0, 3, 1, 2)
 
     return operation
 
 
 def _affine(matrix: Callable[[float], tuple[float, ...]]) -> Operation:
     """Return the operation whose pixel (x, y) comes from matrix(strength) times (x, y, 1)."""
-
-    def move(image: Any, strength: float) -> Any:
-        from PIL.Image import Transform
-
-        return image.transform(image.size, Transform.AFFINE, matrix(strength))
-
-    return _each(move)
+    affine = 0  # PIL.Image.Transform.AFFINE
+    return _each(lambda image, strength: image.transform(image.size, affine, matrix(strength)))
 
 
 def _blend(dull: np.ndarray, images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
@@ -79,7 +72,7 @@ def sharpen(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
 
 
 def posterize(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """Keep so many bits of each value, the highest."""
+    """Keep so many of the highest bits of each value."""
     masks = 256 - 2 ** (8 - strengths.astype(int))
     return images & masks.astype(np.uint8).reshape(-1, 1, 1, 1)
 
@@ -133,11 +126,10 @@ NAMES = tuple(OPERATIONS)  # the place of a name is the operation's number
 
 def apply_operations(images: np.ndarray, operations: np.ndarray, strengths: np.ndarray) -> None:
     """Do the operations (n, k), one column after the other, to the images, in place."""
-    functions = tuple(OPERATIONS.values())
     for numbers, amounts in zip(operations.T, strengths.T, strict=True):
         for number in np.unique(numbers[numbers > 0]):
             rows = np.flatnonzero(numbers == number)
-            images[rows] = functions[number](images[rows], amounts[rows])
+            images[rows] = OPERATIONS[NAMES[number]](images[rows], amounts[rows])
 
 
 POLICIES = ("autoaugment", "randaugment", "trivialaugment")
@@ -171,75 +163,63 @@ AUTOAUGMENT: tuple[tuple[tuple[str, float, int | None], ...], ...] = (
     (("equalize", 0.8, None), ("invert", 0.1, None)),
     (("translate_y", 0.7, 9), ("autocontrast", 0.9, None)),
 )
-
-
 _NUMBERS = np.array([[NAMES.index(half[0]) for half in pair] for pair in AUTOAUGMENT])  # (25, 2)
 _ODDS = np.array([[half[1] for half in pair] for pair in AUTOAUGMENT])
 _LEVELS = np.array([[half[2] or 0 for half in pair] for pair in AUTOAUGMENT])
 DRAWN = len(NAMES) - 1  # the first 14: AutoAugment alone inverts
-SIGNED = NAMES[1:10]  # half of the strengths are negative
 
-# Strength at the end of the range. The papers' 150 pixels are of an image of 331.
-PAPER = dict.fromkeys(("shear_x", "shear_y"), 0.3)
-PAPER |= dict.fromkeys(("translate_x", "translate_y"), 150 / 331 * 32) | {"rotate": 30.0}
-PAPER |= dict.fromkeys(("brightness", "color", "contrast", "sharpness"), 0.9)
-PAPER |= {"posterize": 4.0, "solarize": 0.0}
-WIDE = dict.fromkeys(("shear_x", "shear_y"), 0.99)
-WIDE |= dict.fromkeys(("translate_x", "translate_y"), 32.0) | {"rotate": 135.0}
-WIDE |= dict.fromkeys(("brightness", "color", "contrast", "sharpness"), 0.99)
-WIDE |= {"posterize": 2.0, "solarize": 0.0}
-START = {"posterize": 8.0, "solarize": 255.0}  # strength at magnitude 0; 0 for the others
+# Strength at magnitude 0, at 30, and at 30 of TrivialAugment. The papers' 150 pixels are of 331.
+# Where it begins at 0, half of the strengths are negative.
+_RANGES = dict.fromkeys(("shear_x", "shear_y"), (0, 0.3, 0.99))
+_RANGES |= dict.fromkeys(("translate_x", "translate_y"), (0, 150 / 331 * 32, 32))
+_RANGES |= dict.fromkeys(("brightness", "color", "contrast", "sharpness"), (0, 0.9, 0.99))
+_RANGES |= {"rotate": (0, 30, 135), "posterize": (8, 4, 2), "solarize": (255, 0, 0)}
+_STRENGTHS = np.array([_RANGES.get(name, (0, 0, 0)) for name in NAMES], float)  # (15, 3)
 
 
 def measure_strength(
-    operations: np.ndarray, share: np.ndarray, signs: np.ndarray, ends: dict[str, float]
+    operations: np.ndarray, share: np.ndarray | float, signs: np.ndarray, wide: bool = False
 ) -> np.ndarray:
     """Return the strength of each operation, in its own unit.
 
     Args:
         operations: numbers of operations, of any shape.
         share: of the range, from 0 to 1.
-        signs: -1 or 1; for the operations in SIGNED.
-        ends: PAPER or WIDE.
+        signs: -1 or 1; for the operations whose strength may be negative.
+        wide: over TrivialAugment's ranges.
 
     >>> rotate, posterize = NAMES.index("rotate"), NAMES.index("posterize")
-    >>> measure_strength(np.array([rotate, posterize]), 0.4, np.array([-1, -1]), PAPER)
+    >>> measure_strength(np.array([rotate, posterize]), 0.4, np.array([-1, -1]))
     array([-12.,   6.])
     """
-    start, end = (np.array([of.get(name, 0.0) for name in NAMES]) for of in (START, ends))
-    strength = start[operations] + share * (end - start)[operations]
-    whole = np.array([name.startswith(("translate", "posterize")) for name in NAMES])
-    signed = np.array([name in SIGNED for name in NAMES])
-    # translations are cut to whole pixels, bits are rounded
-    cut = np.where(signed[operations], np.floor(strength), np.round(strength))
-    strength = np.where(whole[operations], cut, strength)
-    return strength * np.where(signed[operations], signs, 1)
+    start, paper, widest = np.moveaxis(_STRENGTHS[operations], -1, 0)
+    strength = start + share * ((widest if wide else paper) - start)
+    is_move = np.isin(operations, [NAMES.index("translate_x"), NAMES.index("translate_y")])
+    strength = np.where(is_move, np.floor(strength), strength)  # to whole pixels
+    strength = np.where(operations == NAMES.index("posterize"), np.round(strength), strength)
+    return strength * np.where(start == 0, signs, 1)
 
 
 def draw_operations(
     policy: str, n: int, rng: np.random.Generator, count: int, magnitude: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw what is done to each of n images.
+    """Return numbers of OPERATIONS (n, k) for n images, and their strengths (n, k), float64.
 
     Args:
         policy: one of POLICIES.
         n: images.
-        rng: where the numbers come from.
+        rng: where the random numbers come from.
         count: operations per image, of RandAugment.
         magnitude: of RandAugment, from 0 to 30.
-
-    Returns:
-        operations (n, k), numbers of OPERATIONS, and their strengths (n, k), float64.
     """
     count = {"autoaugment": 2, "randaugment": count, "trivialaugment": 1}[policy]
     signs = 2 * rng.integers(0, 2, size=(n, count)) - 1
+    if policy == "autoaugment":
+        pairs = rng.integers(0, len(AUTOAUGMENT), size=n)
+        operations = np.where(rng.random((n, 2)) < _ODDS[pairs], _NUMBERS[pairs], 0)
+        return operations, measure_strength(operations, _LEVELS[pairs] / 9, signs)
+    operations = rng.integers(0, DRAWN, size=(n, count))
     if policy == "randaugment":
-        operations = rng.integers(0, DRAWN, size=(n, count))
-        return operations, measure_strength(operations, magnitude / MAGNITUDES, signs, PAPER)
-    if policy == "trivialaugment":
-        operations = rng.integers(0, DRAWN, size=(n, count))
-        share = rng.integers(0, MAGNITUDES + 1, size=(n, count)) / MAGNITUDES
-        return operations, measure_strength(operations, share, signs, WIDE)
-    pairs = rng.integers(0, len(AUTOAUGMENT), size=n)
-    operations = np.where(rng.random((n, 2)) < _ODDS[pairs], _NUMBERS[pairs], 0)
-    return operations, measure_strength(operations, _LEVELS[pairs] / 9, signs, PAPER)
+        return operations, measure_strength(operations, magnitude / MAGNITUDES, signs)
+    share = rng.integers(0, MAGNITUDES + 1, size=(n, count)) / MAGNITUDES
+    return operations, measure_strength(operations, share, signs, wide=True)

@@ -18,17 +18,17 @@ _SIDE = 32
 # Images are drawn by the chunk, each from its own random stream, so that image i of a split is the
 # same whatever the size asked for. A multiple of the 100 classes.
 _CHUNK = 500
-_TEXTURES = ("plain", "striped", "checked", "dotted", "ringed")
 # Of the 45,000 training images of data_seed 0; another seed differs in the third decimal.
 _MEAN = (0.4864, 0.4866, 0.4876)
 _STD = (0.1986, 0.1987, 0.1992)
 
-Gauge = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# x to the right and y downwards, both from -1 to 1.
+_X = np.linspace(-1, 1, _SIDE, dtype=np.float32)[None, None, :]
+_Y = _X.reshape(1, _SIDE, 1)
 
 
-def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    across, along = np.abs(u), np.abs(v)
-    return np.minimum(np.maximum(across, along / 0.36), np.maximum(across / 0.36, along))
+def _bar(u: np.ndarray, v: np.ndarray, width: float) -> np.ndarray:
+    return np.maximum(np.abs(u), np.abs(v) / width)
 
 
 def _lobes(u: np.ndarray, v: np.ndarray, count: int, depth: float) -> np.ndarray:
@@ -37,17 +37,25 @@ def _lobes(u: np.ndarray, v: np.ndarray, count: int, depth: float) -> np.ndarray
 
 # A gauge is below 1 inside its outline, 1 on it, and grows outwards; u points right and v down, and
 # the outline fills about -1..1.
-_OUTLINES: dict[str, Gauge] = {
+_OUTLINES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "disc": lambda u, v: np.hypot(u, v),
-    "bar": lambda u, v: np.maximum(np.abs(u), np.abs(v) / 0.42),
+    "bar": lambda u, v: _bar(u, v, 0.42),
     "square": lambda u, v: np.maximum(np.abs(u), np.abs(v)) / 0.85,
     "triangle": lambda u, v: np.maximum(v, np.abs(u) * 0.87 - v * 0.5) / 0.55,
     "half_disc": lambda u, v: np.maximum(np.hypot(u, v + 0.45), 0.1 - 2 * v),
     "crescent": lambda u, v: np.maximum(np.hypot(u, v), 1.75 - np.hypot(u - 0.55, v)),
-    "cross": _cross,
-    "chevron": lambda u, v: np.maximum(np.abs(u), np.abs(v - 0.8 * np.abs(u) + 0.4) / 0.42),
+    "cross": lambda u, v: np.minimum(_bar(u, v, 0.36), _bar(v, u, 0.36)),
+    "chevron": lambda u, v: _bar(u, v - 0.8 * np.abs(u) + 0.4, 0.42),
     "trefoil": lambda u, v: _lobes(u, v, 3, 0.33),
     "star": lambda u, v: _lobes(u, v, 5, 0.28),
+}
+# Brightness from 0 to 1 at (a, b), a wave being 2 pi long, from a shift s on.
+_TEXTURES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "plain": lambda a, b, s: np.ones_like(a),
+    "striped": lambda a, b, s: 0.5 + 0.5 * np.sin(a + b + s),
+    "checked": lambda a, b, s: 0.5 + 0.5 * np.sign(np.sin(a + s) * np.sin(b - s)),
+    "dotted": lambda a, b, s: np.clip(np.sin(a + s) + np.sin(b - s), 0, 1),
+    "ringed": lambda a, b, s: 0.5 + 0.5 * np.sin(np.hypot(a, b) + s),
 }
 _CLASS_NAMES = tuple(
     f"{fill}_{outline}_{texture}"
@@ -101,98 +109,50 @@ def _draw_chunk(rng: np.random.Generator) -> np.ndarray:
     """Return (_CHUNK, 3, 32, 32) uint8; image i is of class i % 100."""
     n = _CHUNK
     classes = np.arange(n) % len(_CLASS_NAMES)
-    u, v, pixels = _place_shapes(n, rng)
-    inside = _fill_outlines(u, v, pixels, classes)
-    pattern = _weave_textures(u, v, pixels, classes, rng)
+    inside, pattern = _draw_shapes(classes, rng)
     hue = ((classes // 5 * 3 + classes % 5 * 4) % 20) / 20 + rng.normal(0, 0.05, n)
     light = _column(rng.uniform(0.55, 1.0, n)) * (0.45 + 0.55 * pattern)
-    color = _paint(hue, rng.uniform(0.35, 0.9, n))
-    images = _draw_backgrounds(n, rng)
-    images += inside[:, None] * (color * light[:, None] - images)
-    _hide_bars(images, rng)
+    # Hues 0, 1/3, 2/3 are red, green, blue.
+    wheel = 0.5 + 0.5 * np.cos(2 * np.pi * (hue[:, None] - np.array([0, 1 / 3, 2 / 3])))
+    color = 1 - rng.uniform(0.35, 0.9, n)[:, None] * (1 - wheel)
+    # The background of each channel slopes between four random corners.
+    a, b, c = rng.uniform(-0.3, 0.3, (3, n, 3, 1, 1)).astype(np.float32)
+    middle = rng.uniform(0.2, 0.8, (n, 3, 1, 1)).astype(np.float32)
+    images = np.clip(middle + a * _X + b * _Y + c * (_X * _Y), 0, 1)
+    images += inside[:, None] * (_column(color) * light[:, None] - images)
+    # A bar of one gray, 3 to 6 pixels wide, upright or level, lies over it.
+    across = np.where(_column(rng.random(n)) < 0.5, _X, _Y)
+    bar = np.abs(across - _column(rng.uniform(-1, 1, n))) < _column(rng.uniform(3, 6, n) / _SIDE)
+    np.copyto(images, _column(rng.random(n))[:, None], where=bar[:, None])
     images *= 200
     images += rng.integers(0, 56, images.shape, dtype=np.uint8)  # noise of standard deviation 16
     return images.astype(np.uint8)
 
 
 def _column(values: np.ndarray) -> np.ndarray:
-    """Return one value per image as (n, 1, 1) float32."""
-    return values.astype(np.float32)[:, None, None]
+    """Return values (...) as (..., 1, 1) float32, so that each is for a whole image."""
+    return values.astype(np.float32)[..., None, None]
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """Return x (1, 1, 32), to the right, and y (1, 32, 1), downwards, both from -1 to 1."""
-    line = np.linspace(-1, 1, _SIDE, dtype=np.float32)
-    return line[None, None, :], line[None, :, None]
-
-
-def _place_shapes(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return u, v (n, 32, 32) where each shape fills -1..1, and its size in pixels."""
-    x, y = _grid()
+def _draw_shapes(classes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much of each pixel the shape covers and its brightness, 0..1, (n, 32, 32)."""
+    n = len(classes)
     size = _column(rng.uniform(0.5, 0.8, n))
     angle = _column(rng.uniform(-0.4, 0.4, n))
-    x = (x - _column(rng.uniform(-0.35, 0.35, n))) / size
-    y = (y - _column(rng.uniform(-0.35, 0.35, n))) / size
+    x = (_X - _column(rng.uniform(-0.35, 0.35, n))) / size
+    y = (_Y - _column(rng.uniform(-0.35, 0.35, n))) / size
     cos, sin = np.cos(angle), np.sin(angle)
-    return cos * x + sin * y, cos * y - sin * x, size * (_SIDE / 2)
-
-
-def _fill_outlines(
-    u: np.ndarray, v: np.ndarray, pixels: np.ndarray, classes: np.ndarray
-) -> np.ndarray:
-    """Return how much of each pixel the shape covers, 0..1, (n, 32, 32)."""
-    inside = np.empty_like(u)
+    u, v, pixels = cos * x + sin * y, cos * y - sin * x, size * (_SIDE / 2)
+    turn = pixels * _column(2 * np.pi / rng.uniform(4.5, 6.5, n))  # a wave is 4.5 to 6.5 pixels
+    phase = _column(rng.uniform(0, 2 * np.pi, n))
+    inside, pattern = np.empty_like(u), np.empty_like(u)
     for number, gauge in enumerate(_OUTLINES.values()):
         rows = np.flatnonzero(classes // 10 == number)
         level = gauge(u[rows], v[rows])
-        hollow = _column(classes[rows] // 5 % 2)
         # A hollow shape is the outer 45 % of a solid one; its edges are one pixel soft.
-        level = np.maximum(level, hollow * (1.55 - level))
+        level = np.maximum(level, _column(classes[rows] // 5 % 2) * (1.55 - level))
         inside[rows] = np.clip((1 - level) * pixels[rows] + 0.5, 0, 1)
-    return inside
-
-
-def _weave_textures(
-    u: np.ndarray, v: np.ndarray, pixels: np.ndarray, classes: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Return the brightness of each texture, 0..1, (n, 32, 32)."""
-    n = len(u)
-    turn = pixels * _column(2 * np.pi / rng.uniform(4.5, 6.5, n))  # a wave is 4.5 to 6.5 pixels
-    phase = _column(rng.uniform(0, 2 * np.pi, n))
-    pattern = np.ones_like(u)
-    for number, texture in enumerate(_TEXTURES):
+    for number, texture in enumerate(_TEXTURES.values()):
         rows = np.flatnonzero(classes % 5 == number)
-        a, b, shift = u[rows] * turn[rows], v[rows] * turn[rows], phase[rows]
-        if texture == "striped":
-            pattern[rows] = 0.5 + 0.5 * np.sin(a + b + shift)
-        elif texture == "checked":
-            pattern[rows] = 0.5 + 0.5 * np.sign(np.sin(a + shift) * np.sin(b - shift))
-        elif texture == "dotted":
-            pattern[rows] = np.clip(np.sin(a + shift) + np.sin(b - shift), 0, 1)
-        elif texture == "ringed":
-            pattern[rows] = 0.5 + 0.5 * np.sin(np.hypot(a, b) + shift)
-    return pattern
-
-
-def _paint(hue: np.ndarray, saturation: np.ndarray) -> np.ndarray:
-    """Return the colors (n, 3, 1, 1) of hues, where 0, 1/3, 2/3 are red, green, blue."""
-    wheel = 0.5 + 0.5 * np.cos(2 * np.pi * (hue[:, None] - np.array([0, 1 / 3, 2 / 3])))
-    return (1 - saturation[:, None] * (1 - wheel)).astype(np.float32)[:, :, None, None]
-
-
-def _draw_backgrounds(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return (n, 3, 32, 32), 0..1: in each channel a slope between four random corners."""
-    x, y = _grid()
-    a, b, c = rng.uniform(-0.3, 0.3, (3, n, 3, 1, 1)).astype(np.float32)
-    middle = rng.uniform(0.2, 0.8, (n, 3, 1, 1)).astype(np.float32)
-    return np.clip(middle + a * x + b * y + c * (x * y), 0, 1)
-
-
-def _hide_bars(images: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw a bar of one gray, 3 to 6 pixels wide, over each image, upright or level."""
-    n = len(images)
-    x, y = _grid()
-    across = np.where(_column(rng.random(n)) < 0.5, x, y)
-    bar = np.abs(across - _column(rng.uniform(-1, 1, n))) < _column(rng.uniform(3, 6, n) / _SIDE)
-    gray = _column(rng.random(n))
-    np.copyto(images, gray[:, None], where=bar[:, None])
+        pattern[rows] = texture(u[rows] * turn[rows], v[rows] * turn[rows], phase[rows])
+    return inside, pattern

@@ -1,5 +1,6 @@
 """Small imitations of the official CIFAR files: same layout, same instructions, fewer rows."""
 
+import gzip
 import hashlib
 import io
 import pickle
@@ -31,6 +32,8 @@ def emit(value):
         return pickle.BININT + struct.pack("<i", value)
     if isinstance(value, list):
         return pickle.EMPTY_LIST + pickle.MARK + b"".join(map(emit, value)) + pickle.APPENDS
+    if isinstance(value, tuple):
+        return pickle.MARK + b"".join(map(emit, value)) + pickle.TUPLE
     if isinstance(value, dict):
         items = b"".join(emit(key) + emit(item) for key, item in value.items())
         return pickle.EMPTY_DICT + pickle.MARK + items + pickle.SETITEMS
@@ -45,12 +48,11 @@ def emit_array(shape, code, content):
     """Return what Python 2 writes for a numpy array, whether the parts fit together or not."""
     made = emit_name("numpy.core.multiarray", "_reconstruct") + emit_name("numpy", "ndarray")
     made += emit(0) + pickle.TUPLE1 + emit(b"b") + pickle.TUPLE3 + pickle.REDUCE
-    kind = emit_name("numpy", "dtype") + emit(code) + emit(0) + emit(1) + pickle.TUPLE3
-    kind += pickle.REDUCE + pickle.MARK + emit(3) + emit(b"|") + pickle.NONE * 3
-    kind += emit(-1) + emit(-1) + emit(0) + pickle.TUPLE + pickle.BUILD
-    counts = pickle.MARK + b"".join(map(emit, shape)) + pickle.TUPLE
-    state = pickle.MARK + emit(1) + counts + kind + pickle.NEWFALSE + emit(content) + pickle.TUPLE
-    return made + state + pickle.BUILD
+    kind = emit_name("numpy", "dtype") + emit((code, 0, 1)) + pickle.REDUCE + pickle.MARK
+    kind += emit(3) + emit(b"|") + pickle.NONE * 3 + emit(-1) * 2 + emit(0)
+    kind += pickle.TUPLE + pickle.BUILD
+    state = pickle.MARK + emit(1) + emit(shape) + kind + pickle.NEWFALSE + emit(content)
+    return made + state + pickle.TUPLE + pickle.BUILD
 
 
 def dump(value):
@@ -64,12 +66,12 @@ def draw_part(layout, count, seed):
     return pixels, rng.permutation(np.arange(count) % len(layout.class_names))
 
 
-def draw_files(layout, draw=draw_part):
-    """Return name -> content of the files in the folder of this data set."""
+def draw_files(layout):
+    """Return the contents of the files of this data set, by name."""
     files = {layout.meta: dump({layout.names_key: list(layout.class_names)})}
     parts = [(layout.train, layout.train_count), (layout.test, layout.test_count)]
     for seed, (names, count) in enumerate(parts):
-        pixels, labels = draw(layout, count, seed)
+        pixels, labels = draw_part(layout, count, seed)
         for name, rows in zip(names, np.split(np.arange(count), len(names)), strict=True):
             batch = {layout.label_key: labels[rows].tolist(), "data": pixels[rows]}
             files[name] = dump({"batch_label": "a batch"} | batch)
@@ -79,31 +81,31 @@ def draw_files(layout, draw=draw_part):
 FILES = {key: draw_files(layout) for key, layout in SMALL.items()}
 
 
-def write_archive(path, folder, files):
-    """Write a tar.gz and return its md5."""
-    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+def pack(folder, files):
+    """Return an uncompressed tar of the files."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(f"{folder}/{name}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    return hashlib.md5(path.read_bytes()).hexdigest()
+    return stream.getvalue()
 
 
-def place(root, key="cifar100", how="archive", **changes):
+def place(root, key="cifar100", how="archive", front=b"", **changes):
     """Put a fake CIFAR into `root`; return its layout, which has its md5, and its path.
 
-    Changes are the contents of files by the layout's name for them: meta=b"", test=b"".
+    Changes are the contents of CIFAR-100's files by name; `front` is what the tar begins with.
     """
-    layout = SMALL[key]
-    names = {"meta": layout.meta, "train": layout.train[0], "test": layout.test[0]}
-    files = FILES[key] | {names[name]: content for name, content in changes.items()}
+    layout, files = SMALL[key], FILES[key] | changes
     if how == "folder":
         (root / layout.folder).mkdir()
         for name, content in files.items():
             (root / layout.folder / name).write_bytes(content)
         return layout, root / layout.folder
-    md5 = write_archive(root / layout.archive, layout.folder, files)
-    return replace(layout, md5=md5), root / layout.archive
+    content = gzip.compress(front + pack(layout.folder, files), 1)
+    (root / layout.archive).write_bytes(content)
+    return replace(layout, md5=hashlib.md5(content).hexdigest()), root / layout.archive
 
 
 def build(layout, root, **options):

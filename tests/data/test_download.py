@@ -16,27 +16,17 @@ from tests.data.fakes import SMALL100, build, place
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
 MD5 = hashlib.md5(CONTENT).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Answers each request in the way next on its list, and the last way from then on."""
-
-    daemon_threads = True
-
-    def __init__(self, *ways, content=CONTENT):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.ways, self.content, self.requests = list(ways), content, []
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/file.tar.gz"
-
-    def handle_error(self, *_):
-        """A client that goes away is part of the play."""
+STATUS = {"missing": 404, "busy": 503, "limited": 429}
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers each request in the way next on the server's list, and the last from then on.
+
+    Other ways than those of STATUS: `well`; `drop`: the connection ends after two blocks of 65,536
+    bytes; `stall`: the same, but it stays open; `hang`: no answer; `slowly`; `whole`: without
+    knowing Range; `shift`: another range than asked for; `wrong`: other bytes.
+    """
+
     def log_message(self, *_):
         pass
 
@@ -44,69 +34,40 @@ class Handler(BaseHTTPRequestHandler):
         server, wanted = self.server, self.headers.get("Range")
         server.requests.append(wanted)
         way = server.ways.pop(0) if len(server.ways) > 1 else server.ways[0]
-        getattr(self, f"answer_{way}")(server.content, wanted)
-
-    def send(self, status, content, length=None, **headers):
+        content = bytes(len(CONTENT)) if way == "wrong" else server.content
+        time.sleep({"hang": 2, "slowly": 0.5}.get(way, 0))
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        start = 0 if way in ("whole", "wrong", "shift") else start
+        status = STATUS.get(way, 206 if start or way == "shift" else 200)
+        status = 416 if start >= len(content) else status
+        rest = content[start:] if status < 300 else b""
         self.send_response(status)
-        self.send_header("Content-Length", str(len(content) if length is None else length))
-        for key, value in headers.items():
-            self.send_header(key.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(rest)))
+        self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
-        self.wfile.write(content)
-
-    def answer_well(self, content, wanted, stop=None):
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if start >= len(content):
-            return self.send(416, b"")
-        if not wanted:
-            return self.send(200, content[:stop], len(content))
-        ranged = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        rest = content[start:stop]
-        return self.send(206, rest, len(content) - start, Content_Range=ranged)
-
-    def answer_drop(self, content, wanted):  # it ends after two blocks of 65,536 bytes more
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        self.answer_well(content, wanted, stop=start + 131_072)
-
-    def answer_stall(self, content, wanted):  # nothing more comes, but the connection stays
-        self.answer_drop(content, wanted)
+        self.wfile.write(rest[:131_072] if way in ("drop", "stall") else rest)
         self.wfile.flush()
-        time.sleep(2)
+        time.sleep(2 if way == "stall" else 0)
 
-    def answer_whole(self, content, _):  # does not know Range
-        self.send(200, content)
 
-    def answer_shift(self, content, wanted):  # another range than asked for
-        ranged = f"bytes 0-{len(content) - 1}/{len(content)}"
-        self.send(206, content, Content_Range=ranged)
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-    def answer_wrong(self, content, _):
-        self.send(200, bytes(len(content)))
-
-    def answer_slowly(self, content, wanted):
-        time.sleep(0.5)
-        self.answer_well(content, wanted)
-
-    def answer_missing(self, *_):
-        self.send(404, b"no such file")
-
-    def answer_busy(self, *_):
-        self.send(503, b"come back later")
-
-    def answer_limited(self, *_):
-        self.send(429, b"too many requests")
-
-    def answer_hang(self, *_):
-        time.sleep(2)
+    def handle_error(self, *_):
+        """A client that goes away is part of the play."""
 
 
 @pytest.fixture
 def serve():
     servers = []
 
-    def start(*ways, **options):
-        servers.append(Server(*ways, **options))
-        return servers[-1]
+    def start(*ways, content=CONTENT):
+        server = Server(("127.0.0.1", 0), Handler)
+        server.ways, server.content, server.requests = list(ways), content, []
+        server.url = f"http://127.0.0.1:{server.server_address[1]}/file.tar.gz"
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        servers.append(server)
+        return server
 
     yield start
     for server in servers:
@@ -114,121 +75,82 @@ def serve():
         server.server_close()
 
 
-def fetch(server, path, md5=MD5, timeout=5.0, attempts=4):
-    download_archive(server.url, path, md5, timeout=timeout, attempts=attempts, pause=0.01)
+def fetch(server, path, timeout=5.0, attempts=4):
+    download_archive(server.url, path, MD5, timeout=timeout, attempts=attempts, pause=0.01)
 
 
-PLAYS = [  # what lies there, how the server answers, and the ranges that it was asked for
-    (b"", ["well"], [None]),
-    (b"", ["drop", "drop", "well"], [None, "bytes=131072-", "bytes=262144-"]),
-    (b"", ["drop", "whole"], [None, "bytes=131072-"]),  # starts again where Range is not known
-    (b"", ["drop", "shift", "well"], [None, "bytes=131072-", "bytes=131072-"]),
-    (b"", ["busy", "limited", "well"], [None] * 3),
-    (b"", ["wrong", "well"], [None] * 2),  # a file with another checksum is thrown away
-    (b"", ["drop", "busy", "well"], [None, "bytes=131072-", "bytes=131072-"]),
-    (b"", ["stall", "hang", "well"], [None, "bytes=131072-", "bytes=131072-"]),
-    (CONTENT[:123_456], ["well"], ["bytes=123456-"]),  # of an earlier start
-    (CONTENT, ["well"], ["bytes=300000-"]),
-    (CONTENT[:5] + b"x", ["well"], ["bytes=6-", None]),
-    (CONTENT + b"too much", ["well"], ["bytes=300008-", None]),
+REST = "bytes=131072-"  # after what a dropped connection brought
+PLAYS = [  # what lies there, how the server answers, the ranges that it was asked for, the error
+    (b"", ["well"], [None], ""),
+    (b"", ["drop", "drop", "well"], [None, REST, "bytes=262144-"], ""),
+    (b"", ["drop", "whole"], [None, REST], ""),  # starts again where Range is not known
+    (b"", ["drop", "shift", "well"], [None, REST, REST], ""),
+    (b"", ["busy", "limited", "well"], [None] * 3, ""),
+    (b"", ["wrong", "well"], [None] * 2, ""),  # a file with another checksum is thrown away
+    (b"", ["drop", "busy", "well"], [None, REST, REST], ""),
+    (b"", ["stall", "hang", "well"], [None, REST, REST], ""),
+    (CONTENT[:123_456], ["well"], ["bytes=123456-"], ""),  # of an earlier start
+    (CONTENT, ["well"], ["bytes=300000-"], ""),
+    (CONTENT[:5] + b"x", ["well"], ["bytes=6-", None], ""),
+    (CONTENT + b"too much", ["well"], ["bytes=300008-", None], ""),
+    (b"", ["missing"], [None], "answers 404"),  # asking again would not help
+    (b"", ["busy"], [None] * 3, "answers 503"),
+    (b"", ["wrong"], [None] * 3, f"not {MD5}"),
+    (b"", ["hang"], [None] * 3, "no answer from .* within 0.2 s"),
+    (b"", ["drop", "busy", "drop"], [None, REST, REST], "it broke off"),
 ]
 
 
-@pytest.mark.parametrize(("part", "ways", "ranges"), PLAYS)
-def test_file_arrives_whole(tmp_path, serve, part, ways, ranges):
+@pytest.mark.parametrize(("part", "ways", "ranges", "message"), PLAYS)
+def test_file_arrives_whole_or_not_at_all(tmp_path, serve, part, ways, ranges, message):
     server, path = serve(*ways), tmp_path / "file.tar.gz"
+    beside = path.with_name("file.tar.gz.part")
     if part:
-        path.with_name("file.tar.gz.part").write_bytes(part)
-    fetch(server, path, timeout=0.2 if "hang" in ways else 5.0)
-    assert path.read_bytes() == CONTENT
+        beside.write_bytes(part)
+    timeout = 0.2 if "hang" in ways else 5.0
+    if message:
+        with pytest.raises(OSError, match=message):
+            fetch(server, path, timeout, attempts=3)
+        assert not path.exists() and beside.exists() == ("drop" in ways)  # to go on from
+    else:
+        fetch(server, path, timeout)
+        assert path.read_bytes() == CONTENT and not beside.exists()
     assert server.requests == ranges
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".file.tar.gz.lock", "file.tar.gz"]
+    assert path.with_name(".file.tar.gz.lock").exists()
 
 
-FAILURES = [
-    ("missing", 1, "answers 404"),  # asking again would not help
-    ("busy", 3, "answers 503"),
-    ("wrong", 3, f"not {MD5}"),
-    ("hang", 3, "no answer from .* within 0.2 s"),
-    ("drop", 2, "it broke off"),
-]
-
-
-@pytest.mark.parametrize(("way", "requests", "message"), FAILURES)
-def test_failure_says_why_and_leaves_no_file(tmp_path, serve, way, requests, message):
-    server, path = serve(way), tmp_path / "file.tar.gz"
-    with pytest.raises(OSError, match=message):
-        fetch(server, path, timeout=0.2, attempts=requests if way != "missing" else 3)
-    assert len(server.requests) == requests
-    assert not path.exists()
-    assert path.with_name("file.tar.gz.part").exists() == (way == "drop")  # to go on from
-
-
-def test_present_file_is_left_alone(tmp_path, serve):
-    server, path = serve("well"), tmp_path / "file.tar.gz"
-    path.write_bytes(b"mine")
-    fetch(server, path)
-    assert path.read_bytes() == b"mine" and server.requests == []
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("ftp://example.org/x", "'ftp://example.org/x' is not a web address"),
-        ("no address", "'no address' is not a web address"),
-        ("http://127.0.0.1:9/x", "no connection to http://127.0.0.1:9/x"),
-    ],
-)
-def test_bad_address(tmp_path, url, message):
-    with pytest.raises(OSError, match=message):
-        download_archive(url, tmp_path / "file.tar.gz", MD5, attempts=2, pause=0.01)
-
-
-def test_those_that_start_together_download_once(tmp_path, serve):
+def test_those_that_start_together_download_once_and_wait_in_turn(tmp_path, serve, caplog):
     server, path = serve("slowly"), tmp_path / "file.tar.gz"
+    caplog.set_level(logging.INFO)
+    held = lock(path.with_name(".file.tar.gz.lock"))
     starts = [threading.Thread(target=fetch, args=(server, path)) for _ in range(3)]
     for start in starts:
         start.start()
+    starts[0].join(0.3)
+    assert all(start.is_alive() for start in starts) and server.requests == []
+    assert "Waiting for another process that downloads file.tar.gz." in caplog.text
+    os.close(held)
     for start in starts:
         start.join(60)
     assert path.read_bytes() == CONTENT and server.requests == [None]
 
 
-def test_waiting_for_another_process_is_logged(tmp_path, serve, caplog):
-    server, path = serve("well"), tmp_path / "file.tar.gz"
-    caplog.set_level(logging.INFO)
-    held = lock(path.with_name(".file.tar.gz.lock"))
-    waiting = threading.Thread(target=fetch, args=(server, path))
-    waiting.start()
-    waiting.join(0.3)
-    assert waiting.is_alive() and server.requests == []
-    path.write_bytes(CONTENT)  # what the other process does
-    os.close(held)
-    waiting.join(10)
-    assert server.requests == []
-    assert "Waiting for another process that downloads file.tar.gz." in caplog.text
-
-
 def test_build_downloads_and_builds(tmp_path, serve):
-    (tmp_path / "there").mkdir()
-    (tmp_path / "here").mkdir()
-    layout, archive = place(tmp_path / "there")
+    layout, archive = place(tmp_path)
     server = serve("well", content=archive.read_bytes())
+    archive.unlink()
     for _ in range(2):
-        dataset = build(layout, tmp_path / "here", download=True, url=server.url)
+        dataset = build(layout, tmp_path, download=True, url=server.url)
     assert len(dataset.train.labels) == 350
-    assert server.requests == [None]
-    assert (tmp_path / "here" / archive.name).read_bytes() == archive.read_bytes()
+    assert server.requests == [None] and archive.read_bytes() == server.content
 
 
-def test_what_to_do_after_a_failed_download(tmp_path):
+@pytest.mark.parametrize("url", ["no address", "ftp://example.org/x"])
+def test_what_to_do_after_a_failed_download(tmp_path, url):
     with pytest.raises(OSError) as caught:
-        build(SMALL100, tmp_path, download=True, url="no address")
-    reason, what_to_do = str(caught.value).split(". Put ", 1)
-    assert reason.endswith(
-        ": expected CIFAR-100 in it, and the download failed ('no address' is not a web address)"
-    )
-    assert what_to_do == (
-        f"cifar-100-python.tar.gz from no address into {tmp_path}, "
+        build(SMALL100, tmp_path, download=True, url=url)
+    assert str(caught.value).endswith(
+        f": expected CIFAR-100 in it, and the download failed ({url!r} is not a web address). "
+        f"Put cifar-100-python.tar.gz from {url} into {tmp_path}, "
         "or use the built-in images with dataset=synthetic."
     )

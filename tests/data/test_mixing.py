@@ -1,39 +1,26 @@
-"""Mixup and CutMix: what is drawn, and labels that go with the images."""
+"""Mixup and CutMix: what is drawn; the loader's tests see it applied."""
 
 import numpy as np
 import pytest
 
 from data.augment import Augment
-from data.mixing import Mix, draw_mix, mix_images, mix_labels
+from data.mixing import draw_mix
 
 
-def draw(mixup=None, cutmix=None, prob=None, n=8, step=0):
-    augment = Augment(mixup=mixup, cutmix=cutmix, cutmix_prob=prob)
-    return draw_mix(augment, (n, 32, 32), (0, 0, step))
-
-
-def test_a_batch_has_one_share_one_box_and_one_permutation():
-    for step in range(50):
-        mix = draw(mixup=0.2, cutmix=1.0, n=20, step=step)
-        assert sorted(mix.partner) == list(range(20))
-        assert mix.share.dtype == np.float32 and 0 <= mix.share <= 1
-        if mix.box:
-            top, bottom, left, right = mix.box
-            assert 0 <= top <= bottom <= 32 and 0 <= left <= right <= 32
-            assert mix.share == np.float32(1 - (bottom - top) * (right - left) / 1024)
+def draw(mixup=None, cutmix=None, prob=None, n=8, where=(0, 0, 0)):
+    return draw_mix(Augment(mixup=mixup, cutmix=cutmix, cutmix_prob=prob), (n, 32, 32), where)
 
 
 def test_the_numbers_are_those_of_earlier_versions():
-    mix = draw_mix(Augment(mixup=0.2), (64, 32, 32), (1, 2, 3))
+    mix = draw(mixup=0.2, n=64, where=(1, 2, 3))
     assert mix.partner[:2].tolist() == [34, 47] and mix.share == np.float32(0.090017967)
-    mix = draw_mix(Augment(cutmix=1.0, cutmix_prob=1.0), (64, 32, 32), (1, 2, 3))
+    mix = draw(cutmix=1.0, prob=1.0, n=64, where=(1, 2, 3))
     assert mix.partner[:2].tolist() == [31, 53] and mix.box == (15, 29, 0, 11)
     assert mix.share == 1 - 14 * 11 / 1024
 
 
 KINDS = [  # mixup, cutmix, cutmix_prob, share of the batches with CutMix and with mixup
     (0.2, None, None, 0, 1),
-    (None, 1.0, 1.0, 1, 0),
     (None, 1.0, 0.3, 0.3, 0),
     (None, 1.0, None, 0.5, 0),
     (0.2, 1.0, 0.5, 0.5, 0.5),
@@ -44,38 +31,14 @@ KINDS = [  # mixup, cutmix, cutmix_prob, share of the batches with CutMix and wi
 
 @pytest.mark.parametrize(("mixup", "cutmix", "prob", "with_box", "without_box"), KINDS)
 def test_how_many_batches_have_which(mixup, cutmix, prob, with_box, without_box):
-    drawn = [draw(mixup, cutmix, prob, step=step) for step in range(2000)]
-    mixes = [mix for mix in drawn if mix]
-    assert abs(sum(mix.box is not None for mix in mixes) / 2000 - with_box) < 0.04
-    assert abs(sum(mix.box is None for mix in mixes) / 2000 - without_box) < 0.04
+    drawn = [draw(mixup, cutmix, prob, where=(0, 0, step)) for step in range(1000)]
+    boxes = [mix.box is not None for mix in drawn if mix]
+    assert abs(sum(boxes) / 1000 - with_box) < 0.05
+    assert abs((len(boxes) - sum(boxes)) / 1000 - without_box) < 0.05
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
+@pytest.mark.parametrize("alpha", [0.2, 8.0])
 def test_shares_are_of_a_beta_distribution(alpha):
-    shares = np.array([draw(mixup=alpha, n=1, step=step).share for step in range(4000)])
+    shares = np.array([draw(alpha, n=1, where=(0, 0, step)).share for step in range(4000)])
     assert abs(shares.mean() - 0.5) < 0.03
-    assert abs(shares.var() / (1 / (4 * (2 * alpha + 1))) - 1) < 0.12
-
-
-@pytest.mark.parametrize(
-    ("share", "labels"), [(1.0, [0, 0, 1.0]), (0.0, [1.0, 0, 0]), (0.25, [0.75, 0, 0.25])]
-)
-def test_labels_have_the_shares_of_the_images(share, labels):
-    ones, zeros = np.ones((1, 3, 4, 4), np.float32), np.zeros((1, 3, 4, 4), np.float32)
-    mix = Mix(np.array([1, 0]), np.float32(share))
-    assert (mix_images(ones, zeros, mix) == share).all()
-    targets = mix_labels(np.array([2, 0]), mix, 3)
-    assert targets.dtype == np.float32 and targets[0].tolist() == labels
-    assert targets.sum(axis=1).tolist() == [1.0, 1.0]
-
-
-def test_a_box_is_the_other_images():
-    ones, zeros = np.ones((2, 3, 4, 4), np.float32), np.zeros((2, 3, 4, 4), np.float32)
-    mixed = mix_images(ones, zeros, Mix(np.array([1, 0]), np.float32(0.875), (1, 3, 3, 4)))
-    assert mixed[1, 2].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
-
-
-def test_labels_of_one_class_stay_and_unmixed_ones_are_ones():
-    twice = Mix(np.array([1, 0]), np.float32(0.7))
-    assert np.allclose(mix_labels(np.array([1, 1]), twice, 3), [[0, 1, 0], [0, 1, 0]])
-    assert mix_labels(np.array([2, 0]), None, 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert abs(shares.var() * 4 * (2 * alpha + 1) - 1) < 0.12

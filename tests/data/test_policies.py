@@ -1,5 +1,7 @@
 """The image operations against Pillow and plain ones, and what the three policies draw."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
@@ -8,9 +10,6 @@ from data.policies import (
     AUTOAUGMENT,
     NAMES,
     OPERATIONS,
-    PAPER,
-    WIDE,
-    apply_operations,
     draw_operations,
     measure_strength,
 )
@@ -20,12 +19,10 @@ from tests.data.plain import draw_split
 
 @pytest.fixture(scope="module")
 def images():
-    """Noise, drawn shapes, one color, and one channel of one value."""
-    shapes = build_synthetic(train_size=6, val_size=0, test_size=1).train.images
-    flat = np.full((1, 3, 32, 32), 77, np.uint8)
-    half = shapes[:1].copy()
-    half[:, 1] = 200
-    return np.concatenate([draw_split(3).images, shapes, flat, half])
+    """Noise, drawn shapes, one of them with a channel of one value."""
+    shapes = build_synthetic(train_size=4, val_size=0, test_size=1).train.images
+    shapes[0, 1] = 200
+    return np.concatenate([draw_split(3).images, shapes])
 
 
 def move(image, source):
@@ -58,13 +55,12 @@ MOVES = {  # where a pixel of the result comes from
 @pytest.mark.parametrize("name", MOVES)
 def test_moves_equal_the_plain_ones(name, images):
     source, strengths = MOVES[name]
-    for strength in strengths:
-        found = OPERATIONS[name](images[:4], np.full(4, strength))
-        for before, after in zip(images, found, strict=False):
-            expected = move(before, lambda x, y, s=strength: source(x, y, s))
-            wrong = (after != expected).any(axis=0).sum()
-            # Pillow rotates in fixed point: a place on the border of two pixels may go to either.
-            assert wrong <= (2 if name == "rotate" else 0), f"{name} {strength}"
+    found = OPERATIONS[name](images[: len(strengths)], np.array(strengths))
+    for before, after, strength in zip(images, found, strengths, strict=False):
+        expected = move(before, lambda x, y, s=strength: source(x, y, s))
+        wrong = (after != expected).any(axis=0).sum()
+        # Pillow rotates in fixed point: a place on the border of two pixels may go to either.
+        assert wrong <= (2 if name == "rotate" else 0), strength
 
 
 BLENDS = (0.31, -0.31, 0.9, -0.9, 0.99, -0.99, 0.0)
@@ -82,7 +78,7 @@ PILLOWS = {
 }
 
 
-@pytest.mark.parametrize("name", PILLOWS)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in MOVES])
 def test_operations_in_numpy_make_pillows_bytes(name, images):
     pillow, strengths = PILLOWS[name]
     for strength in strengths:
@@ -93,24 +89,6 @@ def test_operations_in_numpy_make_pillows_bytes(name, images):
             np.testing.assert_array_equal(after, expected)
 
 
-def test_every_operation_is_tested():
-    assert set(MOVES) | set(PILLOWS) == set(NAMES)
-
-
-def test_operations_follow_each_other_and_images_keep_their_own():
-    images = draw_split(3).images
-    found = images.copy()
-    invert, solarize = NAMES.index("invert"), NAMES.index("solarize")
-    operations = np.array([[invert, solarize], [0, 0], [solarize, invert]])
-    apply_operations(found, operations, np.full((3, 2), 100.0))
-    one = np.where(255 - images[0] < 100, 255 - images[0], images[0])
-    np.testing.assert_array_equal(found[0], one)
-    np.testing.assert_array_equal(found[1], images[1])
-    np.testing.assert_array_equal(
-        found[2], 255 - np.where(images[2] < 100, images[2], 255 - images[2])
-    )
-
-
 ENDS = [
     # operation, magnitude of 30, with the sign -1: in the papers' range, in the wide one
     ("shear_x", 30, -0.3, -0.99),
@@ -118,48 +96,46 @@ ENDS = [
     ("translate_x", 30, -14, -32),  # 150 pixels of 331 are 14.5 of 32
     ("translate_y", 1, 0, -1),
     ("rotate", 30, -30, -135),
-    ("rotate", 0, 0, 0),
     ("color", 10, -0.3, -0.33),
     ("sharpness", 30, -0.9, -0.99),
     ("posterize", 0, 8, 8),
     ("posterize", 14, 6, 5),
     ("posterize", 30, 4, 2),
-    ("solarize", 0, 255, 255),
     ("solarize", 14, 136, 136),
     ("solarize", 30, 0, 0),
-    ("identity", 30, 0, 0),
     ("equalize", 30, 0, 0),
 ]
 
 
 @pytest.mark.parametrize(("name", "magnitude", "paper", "wide"), ENDS)
 def test_strengths(name, magnitude, paper, wide):
-    for ends, expected in ((PAPER, paper), (WIDE, wide)):
+    for is_wide, expected in ((False, paper), (True, wide)):
         operation = np.array(NAMES.index(name))
-        found = measure_strength(operation, magnitude / 30, np.array(-1), ends)
+        found = measure_strength(operation, magnitude / 30, np.array(-1), is_wide)
         assert found == pytest.approx(expected)
 
 
-def draw(policy, n=100_000, count=2, magnitude=14, seed=0):
-    return draw_operations(policy, n, np.random.default_rng(seed), count, magnitude)
+def draw(policy):
+    return draw_operations(policy, 100_000, np.random.default_rng(0), count=3, magnitude=14)
 
 
-def test_randaugment_draws_from_fourteen_at_one_magnitude():
-    operations, strengths = draw("randaugment", count=3)
-    assert operations.shape == strengths.shape == (100_000, 3)
-    counts = np.bincount(operations.ravel(), minlength=15)
-    assert counts[14] == 0  # no invert
-    assert np.abs(counts[:14] / 300_000 - 1 / 14).max() < 0.002  # deviation 0.0005
+@pytest.mark.parametrize(("policy", "k"), [("randaugment", 3), ("trivialaugment", 1)])
+def test_operations_are_drawn_from_fourteen_alike(policy, k):
+    operations, strengths = draw(policy)
+    assert operations.shape == strengths.shape == (100_000, k)
+    counts = np.bincount(operations.ravel())
+    assert len(counts) == 14  # no invert
+    assert np.abs(counts / operations.size - 1 / 14).max() < 0.004  # deviation 0.0008
+
+
+def test_the_strengths_that_are_drawn():
+    operations, strengths = draw("randaugment")
     rotations = strengths[operations == NAMES.index("rotate")]
     assert set(np.round(rotations, 9)) == {-14.0, 14.0}
     assert abs((rotations > 0).mean() - 0.5) < 0.015
     assert set(strengths[operations == NAMES.index("solarize")]) == {136.0}
 
-
-def test_trivialaugment_draws_one_at_any_magnitude():
     operations, strengths = draw("trivialaugment")
-    assert operations.shape == (100_000, 1)
-    assert np.abs(np.bincount(operations.ravel()) / 100_000 - 1 / 14).max() < 0.004
     rotations = strengths[operations == NAMES.index("rotate")]
     assert len(set(np.round(rotations, 6))) == 61  # 31 magnitudes, 30 of them with two signs
     assert rotations.min() == -135 and rotations.max() == 135
@@ -179,18 +155,13 @@ def test_autoaugment_draws_its_pairs_with_their_probabilities():
         assert np.abs(found - expected).max() < 0.008  # deviation 0.0016
     # translate_x at levels 8 and 9 of 9: 12 and 14 pixels
     assert set(strengths[operations == NAMES.index("translate_x")]) == {-14.0, -12.0, 12.0, 14.0}
-    # solarize at levels 2, 3, 5, 8
-    levels = {255 - 255 * level / 9 for level in (2, 3, 5, 8)}
-    assert set(np.round(strengths[operations == NAMES.index("solarize")], 6)) == {
-        round(level, 6) for level in levels
-    }
 
 
 def test_the_pairs_are_those_of_the_paper():
-    assert len(AUTOAUGMENT) == 25 and all(len(pair) == 2 for pair in AUTOAUGMENT)
     halves = [half for pair in AUTOAUGMENT for half in pair]
-    names = [name for name, _, _ in halves]
-    assert {name: names.count(name) for name in set(names)} == {
+    assert len(AUTOAUGMENT) == 25 and len(halves) == 50
+    names = Counter(name for name, _, _ in halves)
+    assert names == {
         "autocontrast": 7, "equalize": 9, "translate_y": 5, "sharpness": 5, "color": 5,
         "solarize": 4, "brightness": 4, "invert": 3, "contrast": 2, "translate_x": 2,
         "shear_y": 2, "rotate": 1, "posterize": 1,
