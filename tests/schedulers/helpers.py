@@ -34,11 +34,6 @@ def build_optimizer(*base_lrs: float):
     return flow.optim.SGD([{"params": [flow.zeros(1)], "lr": lr} for lr in base_lrs], lr=0.0)
 
 
-def power(step: int, base: float) -> float:
-    """A function for LambdaLR."""
-    return base**step
-
-
 def rates(schedule: dict, *steps: int, base_lr: float = 1.0) -> list[float]:
     """Rates of a node at these steps, from a trace of a whole run."""
     trace = trace_lr(schedule, [base_lr], Horizon(LENGTH, 10))[0]
