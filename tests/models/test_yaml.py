@@ -17,14 +17,9 @@ FILES = {path.stem: path for path in sorted((ROOT / "conf/model").glob("*.yaml")
 SIDES = dict.fromkeys(FILES, 16)
 SIDES |= dict.fromkeys(("convnet_tiny", "vit_lite_7_4", "flowvision"), 32)
 SIDES |= {name: 32 for name in FILES if name.startswith("vgg")}
-SIDES |= dict.fromkeys(
-    (
-        *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "preact_resnet110"),
-        *("preact_resnet164", "wrn_28_10", "wrn_16_8", "wrn_40_4", "densenet_bc_100_12"),
-        *("densenet_bc_190_40", "resnext29_8x64d", "resnext29_16x64d"),
-    ),
-    8,
-)
+THIN = "resnet20 resnet32 resnet44 resnet56 resnet110 preact_resnet110 preact_resnet164 wrn_28_10 "
+THIN += "wrn_16_8 wrn_40_4 densenet_bc_100_12 densenet_bc_190_40 resnext29_8x64d resnext29_16x64d"
+SIDES |= dict.fromkeys(THIN.split(), 8)
 # Plain, residual, and with attention and dropout: these are trained by default, `full` trains all.
 TRAINED = ("convnet_tiny", "resnet20", "vit_lite_7_4")
 # By heart: 0.001, with Adam, is too much for three linear layers that start small. Without batch

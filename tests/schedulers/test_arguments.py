@@ -7,9 +7,10 @@ that it names.
 from functools import partial
 
 import pytest
-from oneflow.optim.lr_scheduler import _LRScheduler
+from oneflow.optim.lr_scheduler import LambdaLR, _LRScheduler
 
 from schedulers import Horizon
+from tests.schedulers import helpers
 from tests.schedulers.helpers import TARGETS, node, sentence_of
 
 NOAM = {"_target_": "schedulers.noam.noam_factor", "_partial_": True, "warmup_steps": 4}
@@ -135,6 +136,12 @@ oneflow.optim.lr_scheduler._LRScheduler
 cosine(_partial_=True) | ._partial_=true
 # a scheduler node: a mapping with _target_
 sequential(COSINE, 3) | .schedulers[1]=3
+# a schedule of the step; this one follows evaluations and only works alone
+chained(sequential(COSINE, plateau())) | .schedulers[0].schedulers[1]='ReduceLROnPlateau'
+warmup(scheduler_or_optimizer=plateau()) | .scheduler_or_optimizer='ReduceLROnPlateau'
+# a class with get_lr(base_lr, step), which a part of a composite needs
+chained(node("tests.schedulers.test_arguments.StepOnlyLR", lr_lambda=NOAM)) | \
+.schedulers[0]='StepOnlyLR'
 # a list of at least one scheduler node
 sequential() | .schedulers
 sequential() | {"schedulers": COSINE} | .schedulers
@@ -184,11 +191,6 @@ REASONS = [
         "gamma?",
     ),
     (
-        {"_target_": "nowhere.MyLR"},
-        "._target_='nowhere.MyLR': expected a class or function that can be imported. No module "
-        "named 'nowhere'.",
-    ),
-    (
         {"_target_": "oneflow.optim.lr_scheduler.StepRL"},
         "._target_='oneflow.optim.lr_scheduler.StepRL': expected a class or function that can be "
         "imported. module 'oneflow.optim.lr_scheduler' has no attribute 'StepRL'. Did you mean "
@@ -206,6 +208,10 @@ REASONS = [
 ]
 
 
+class StepOnlyLR(LambdaLR):
+    """A scheduler with its own step() and no get_lr, as OneFlow's composites are."""
+
+
 class SilentLR(_LRScheduler):
     """Refuses everything without a word, as some of OneFlow's constructors do."""
 
@@ -214,7 +220,7 @@ class SilentLR(_LRScheduler):
 
 
 def test_a_mistake_is_answered_with_key_value_and_what_is_expected():
-    names = globals() | {name: partial(node, name) for name in TARGETS}
+    names = vars(helpers) | globals() | {name: partial(node, name) for name in TARGETS}
     for line in TABLE.strip().splitlines():
         if line.startswith("# "):
             expected = line[2:]

@@ -148,41 +148,11 @@ def test_warmup_works_where_oneflows_refuses():
         assert found == pytest.approx(expected, rel=1e-12)
 
 
-# --- what cannot nest is refused when it is built -----------------------------------------------
-
-
-class StepOnlyLR(upstream.LambdaLR):
-    """A scheduler with its own step() and no get_lr, as OneFlow's composites are."""
-
-
-PLATEAU = node("ReduceLROnPlateau")
-ALONE = (
-    "='ReduceLROnPlateau': expected a schedule of the step; this one follows evaluations and only "
-    "works alone."
-)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "sentence"),
-    [
-        (warmed(PLATEAU), f"scheduler_or_optimizer{ALONE}"),
-        (chained(sequential(COSINE, PLATEAU, at=[5])), f"schedulers[0].schedulers[1]{ALONE}"),
-        (
-            chained(node("LambdaLR", lr_lambda=[NOAM, NOAM])),
-            "schedulers[0].lr_lambda: expected one function for all groups in a composite.",
-        ),
-        (
-            chained(node("tests.schedulers.test_compose.StepOnlyLR", lr_lambda=NOAM)),
-            "schedulers[0]='StepOnlyLR': expected a class with get_lr(base_lr, step), which a part "
-            "of a composite needs.",
-        ),
-    ],
-)
-def test_refused_inside_a_composite(schedule, sentence):
-    assert sentence_of(schedule, 0.1, 0.1) == f"scheduler.{sentence}"
-
-
-def test_per_group_functions_refuse_get_lr_in_python_too():
+def test_per_group_functions_refuse_to_nest_in_a_yaml_and_in_python():
+    functions = node("LambdaLR", lr_lambda=[NOAM, NOAM])
+    assert sentence_of(chained(functions), 0.1, 0.1) == (
+        "scheduler.schedulers[0].lr_lambda: expected one function for all groups in a composite."
+    )
     optimizer = build_optimizer(0.1, 0.1)
     lambdas = compose.LambdaLR(optimizer, [lambda step: 1.0, lambda step: 2.0])
     with pytest.raises(ValueError, match="one function for all groups"):
