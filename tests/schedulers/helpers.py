@@ -54,10 +54,10 @@ def curve(scheduler, steps: int) -> list[float]:
     return [rates[0] for rates in stepped(scheduler, steps)]
 
 
-def sentence_of(schedule, *base_lrs: float, horizon: Horizon | None = None) -> str:
+def sentence_of(schedule, *base_lrs: float) -> str:
     """The error for a node that is refused."""
     try:
-        trace_lr(schedule, base_lrs or [0.1], horizon or Horizon(1000, 100))
+        trace_lr(schedule, base_lrs or [0.1], Horizon(1000, 100))
     except ValueError as error:
         return str(error)
     raise AssertionError(f"{schedule} was accepted")

@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 from oneflow.optim.lr_scheduler import LambdaLR, _LRScheduler
 
-from schedulers import Horizon
 from tests.schedulers import helpers
 from tests.schedulers.helpers import TARGETS, node, sentence_of
 
@@ -45,20 +44,15 @@ hyperbolic = partial(node, "HyperbolicLR", upper_bound=8)
 TABLE = """
 # a duration: steps (500), epochs (10ep) or a share of the run (30%)
 cosine(T_max="abc") | .T_max='abc'
-cosine(T_max=2.5) | .T_max=2.5
 cosine(T_max=True) | .T_max=true
 cosine(T_max=None) | .T_max=null
 cosine(T_max=[3]) | .T_max=[3]
-MultiStepLR(milestones=["abc"]) | .milestones[0]='abc'
 MultiStepLR(milestones=[1, 2.5]) | .milestones[1]=2.5
 function(warmup_steps="x") | .lr_lambda.warmup_steps='x'
-sequential(COSINE, cosine(T_max="abc")) | .schedulers[1].T_max='abc'
 knots((0, 1), ("x", 2)) | .knots[1][0]='x'
 # a number (0.9) or a factor above 0 per epoch (0.95/ep) or run (0.01/run)
-cosine(eta_min="x") | .eta_min='x'
 cosine(eta_min="3ep") | .eta_min='3ep'
 # a number or a factor such as 0.95/ep or 0.01/run
-cosine(eta_min=None) | .eta_min=null
 cosine(eta_min=False) | .eta_min=false
 # a finite number
 cosine(eta_min=NAN) | .eta_min=nan
@@ -91,10 +85,10 @@ plateau(cooldown=2.5) | .cooldown=2.5
 # an integer (times the previous cycle, not a duration)
 restarts(T_mult="2ep") | .T_mult='2ep'
 # an integer (cycles, not a duration)
+restarts(restart_limit="2ep") | .restart_limit='2ep'
 hard(num_cycles="3ep") | .num_cycles='3ep'
 # true or false
 warmup(warmup_prefix="yes") | .warmup_prefix='yes'
-two(interval_rescaling=["True"]) | .interval_rescaling[0]='True'
 # a list or true or false
 two(interval_rescaling=1) | .interval_rescaling=1
 # a list
@@ -125,7 +119,6 @@ function(_partial_=False) | .lr_lambda.step
 3 | =3
 # the dotted path of a class
 {} | ._target_=null
-{"_target_": 3} | ._target_=3
 sequential(COSINE, {"T_max": 3}) | .schedulers[1]._target_=null
 # a class or a function
 {"_target_": "math.pi"} | ._target_='math.pi'
@@ -150,9 +143,8 @@ sequential(COSINE) | .milestones=[500]
 # a list of length 1, one entry per change of schedule
 two(interval_rescaling=[True, False]) | .interval_rescaling=[True, False]
 # increasing steps, above 0 and below the run's 1000
-two(milestones=[0]) | .milestones=[0]
+MultiStepLR(milestones=[0]) | .milestones=[0]
 two(milestones=["10ep"]) | .milestones=[1000]
-sequential(*[COSINE] * 3, milestones=["50%", "30%"]) | .milestones=[500, 300]
 MultiStepLR(milestones=[30, 30]) | .milestones=[30, 30]
 # a node with _target_
 warmup(scheduler_or_optimizer=3) | .scheduler_or_optimizer=3
@@ -236,7 +228,6 @@ def test_other_mistakes_are_answered_with_a_reason(schedule, sentence):
 
 
 def test_a_schedule_that_fails_later_is_found_by_its_trace():
-    growing = node("ExponentialLR", gamma=3.0)
-    assert sentence_of(growing, horizon=Horizon(10_000, 10)) == (
+    assert sentence_of(node("ExponentialLR", gamma=3.0)) == (
         "scheduler: ExponentialLR fails at step 647: Numerical result out of range."
     )

@@ -151,7 +151,6 @@ def test_inverse_sqrt_without_warmup_has_a_long_time_scale():
 
 def test_hard_restart_is_not_missed_by_rounding():
     # a floating-point remainder is 0.9999999999999982 at step 30: the minimum for the maximum
-    assert (22 * (30 / 44)) % 1 > 0.99
     for cycles, length in [(22, 44), (23, 46), (39, 78)]:
         schedule = node("CosineWithHardRestartsLR", total_steps=length, num_cycles=cycles)
         restarts = range(0, length, length // cycles)

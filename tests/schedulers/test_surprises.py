@@ -105,8 +105,7 @@ def test_floors_are_absolute_so_a_small_rate_rises():
 
 
 def test_cosine_annealing_rises_again():
-    rates = curve(of("CosineAnnealingLR", 10), 21)
-    assert (rates[10], rates[20]) == (0.0, 1.0)
+    assert curve(of("CosineAnnealingLR", 10), 21)[10::10] == [0.0, 1.0]
 
 
 def plateau_after(metrics, lr=1.0, patience=1, **options) -> float:
