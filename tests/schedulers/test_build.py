@@ -77,10 +77,10 @@ def user_module(tmp_path, monkeypatch):
 
 def test_a_class_outside_the_repository(user_module):
     # no annotations: what looks like a duration or a factor is one, the default shows other types
-    schedule = node(user_module, length="2ep", gamma="0.25/ep", note="30% off", extra="10%")
+    schedule = node(user_module, length="2ep", gamma="0.25/ep", note="30% off", more="0.5/ep")
     scheduler = build(schedule | {"floors": [0.1, "50%"]})
     assert (scheduler.length, scheduler.gamma, scheduler.note) == (20, 0.25**0.1, "30% off")
-    assert (scheduler.floors, scheduler.more) == ([0.1, 50], {"extra": 10})
+    assert (scheduler.floors, scheduler.more) == ([0.1, 50], {"more": 0.5**0.1})
     assert trace_lr(node(user_module, length="2ep"), [1.0], RUN)[0] == [1.0] * 20 + [0.5] * 80
     nested = node("ChainedScheduler", schedulers=[node(user_module, length=3), COSINE])
     assert build(nested).get_lr(1.0, 80) == 0.0

@@ -22,10 +22,12 @@ OPEN_ENDED = {"none", "constant", "reduce_on_plateau", "lambda", "noam", "invers
 def classes_of(module) -> set[str]:
     """The public scheduler classes that a module defines or, for OneFlow's, lists."""
     kinds = (upstream._LRScheduler, upstream.ReduceLROnPlateau)
-    found = [kind for kind in vars(module).values() if inspect.isclass(kind)]
-    found = [kind for kind in found if issubclass(kind, kinds) and kind.__name__[0] != "_"]
-    home = {kind.__name__ for kind in found if kind.__module__ == module.__name__}
-    return {kind.__name__ for kind in found} if module is upstream else home
+    return {
+        name
+        for name, found in vars(module).items()
+        if inspect.isclass(found) and issubclass(found, kinds) and name == found.__name__
+        if not name.startswith("_") and (module is upstream or found.__module__ == module.__name__)
+    }
 
 
 def test_every_class_has_a_yaml():
