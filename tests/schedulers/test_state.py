@@ -44,11 +44,8 @@ def test_plateau_continues():
     schedule = node("ReduceLROnPlateau", patience=1, cooldown=1)
 
     def run(scheduler, metrics):
-        lrs = []
-        for metric in metrics:
-            scheduler.step(metric)
-            lrs.append(scheduler.optimizer.param_groups[0]["lr"])
-        return lrs
+        group = scheduler.optimizer.param_groups[0]
+        return [scheduler.step(metric) or group["lr"] for metric in metrics]
 
     metrics = [3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0]
     whole = run(build_scheduler(schedule, build_optimizer(1.0), RUN), metrics)
