@@ -122,20 +122,17 @@ def build_cifar(
     """Read a CIFAR from `root` and divide its training set into train and val.
 
     Args:
-        layout: which CIFAR.
-        num_classes: of this CIFAR; the model has as many outputs.
-        root: the folder that holds the official archive or the unpacked folder, or is the latter.
+        layout, num_classes: which CIFAR, and how many outputs the model has.
+        root: a folder with the official archive or the unpacked folder; or the latter itself.
         download: fetch the archive where `root` has none.
-        train_size: images to train on, of what `val_size` leaves; None: all of it.
+        train_size, test_size: images to train and to test on; None: all that there are.
         val_size: images held out of the official training set.
-        test_size: images of the official test set; None: all of it.
         split_seed: fixes which images these are, for every run alike.
         url: where to fetch the archive instead of its official address.
 
     Raises:
         ValueError: a value that does not fit, or a file that is not what it should be.
-        FileNotFoundError: `root` does not exist, or holds no data and `download` is off.
-        OSError: the download failed.
+        OSError: `root` is no folder, or it holds no data and none was downloaded.
     """
     if num_classes != len(layout.class_names):
         raise refusal("dataset.num_classes", num_classes, str(len(layout.class_names)))
@@ -148,8 +145,8 @@ def build_cifar(
         raise FileNotFoundError(str(refusal("dataset.root", root, "an existing folder")))
     source = find_source(layout, folder) or _fetch(layout, folder, download, url)
     arrays = _read_source(layout, folder, source)
-    wanted = (("train", val_size, train_size), ("train", 0, val_size), ("test", 0, test_size))
-    splits = (_take(arrays, *rows, split_seed) for rows in wanted)
+    rows = (("train", val_size, train_size), ("train", 0, val_size), ("test", 0, test_size))
+    splits = [_take(arrays, *part, split_seed) for part in rows]
     return Dataset(*splits, layout.class_names, layout.mean, layout.std)
 
 

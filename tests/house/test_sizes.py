@@ -15,6 +15,8 @@ USE_PRIVATE_NAMES = {
     "engine/graph.py",
     "engine/process/ranks.py",
     "runs/sweep/plan.py",
+    "scripts/benchmark/measure.py",
+    "scripts/explorer/bridge.py",
 }
 
 
