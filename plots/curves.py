@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def nice_ticks(low: float, high: float, count: int = 6) -> list[float]:
 
 def write_json(path: Path, curves: Sequence[Curve]) -> None:
     """Write the curves with every step: one object, or a list of them where there are several."""
-    objects: list[dict[str, Any]] = [
+    objects = [
         {
             "scheduler": curve.name,
             "total_steps": curve.horizon.total_steps,

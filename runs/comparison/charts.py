@@ -19,6 +19,7 @@ BLUE, REFERENCE, OTHERS, INK, RULE = "#0072B2", "#D55E00", "#C8C8C8", "#222222",
 GRAY = "#777777"  # of what is read, beside what only lies behind
 WIDTH, RATES, ACCURACY, ROW = 290, 46, 150, 24
 short = partial(clean, longest=42)  # a label that fits beside a picture
+DASHED = {"color": REFERENCE, "strokeDash": [4, 3]}
 CONFIG = {
     "font": "Helvetica, Arial, sans-serif",
     "background": "#FFFFFF",
@@ -51,7 +52,7 @@ def draw_differences(differences: Mapping[str, Difference], reference: str) -> a
     named = sorted(((k, d) for k, d in differences.items() if d.n), key=lambda item: -item[1].mean)
     values = {label: dict(zip(d.seeds, d.values.tolist(), strict=True)) for label, d in named}
     means = {label: (d.mean, d.low, d.high) for label, d in named}
-    zero = alt.Chart(_data([{"x": 0}])).mark_rule(color=REFERENCE, strokeDash=[4, 3])
+    zero = alt.Chart(_data([{"x": 0}])).mark_rule(**DASHED)
     title = f"test top-1 minus that of {short(reference)}, points"
     return zero.encode(x="x:Q") + _draw_dots(values, means, title, "{:+.2f} points")
 
@@ -101,29 +102,31 @@ def draw_panel(panel: Panel, panels: Sequence[Panel], reference: str) -> alt.VCo
     floor = top / 1e4 if log else 0.0
     rates = alt.Scale(type="log" if log else "linear", domain=[floor, top], nice=not log)
     others = [p for p in panels if p.val is not None]
-    ends = [
-        min((p.val.low.min() for p in others), default=0),
-        max((p.val.high.max() for p in others), default=1),
-    ]
-    accuracy = alt.Scale(domain=ends, nice=True)
+    lowest = min((p.val.low.min() for p in others), default=0)
+    highest = max((p.val.high.max() for p in others), default=1)
+    accuracy = alt.Scale(domain=[lowest, highest], nice=True)
     last = max(b.step.max() for p in panels for b in (p.val, p.rates) if b is not None)
     steps = alt.X("step:Q", scale=alt.Scale(domain=[0, max(1, last)]))
     above = steps.title(None).axis(labels=False, ticks=False, grid=False)
     below = steps.title("step").axis(format=",d", tickCount=5, grid=False)
-    lines = partial(_draw_lines, [p for p in others if p is not panel], steps, accuracy, reference)
+
+    def draw_lines(shown: list[Panel], most: int, **style: Any) -> alt.Chart:
+        bands = [thin(p.val, most).assign(label=p.label) for p in shown if p is not panel]
+        chart = alt.Chart(pd.concat(bands) if bands else _data([]))
+        y = alt.Y("mean:Q", scale=accuracy)
+        return chart.mark_line(strokeWidth=1, aria=False, **style).encode(
+            steps, y, detail="label:N"
+        )
+
     lower = alt.layer(
-        lines(False, 40, color=OTHERS),
+        draw_lines([p for p in others if p.label != reference], 40, color=OTHERS),
         _draw_band(panel.val, below, accuracy, "val top-1, %", 5, most_dots=60),
-        lines(True, 120, color=REFERENCE, strokeDash=[4, 3]),
+        draw_lines([p for p in others if p.label == reference], 120, **DASHED),
     )
     title = alt.Title(short(panel.label), subtitle=panel.note, subtitleColor="#555555")
-    return alt.vconcat(
-        _draw_band(panel.rates, above, rates, "rate", 2, floor).properties(
-            width=WIDTH, height=RATES, title=title
-        ),
-        lower.properties(width=WIDTH, height=ACCURACY),
-        spacing=8,
-    )
+    upper = _draw_band(panel.rates, above, rates, "rate", 2, floor)
+    upper = upper.properties(width=WIDTH, height=RATES, title=title)
+    return alt.vconcat(upper, lower.properties(width=WIDTH, height=ACCURACY), spacing=8)
 
 
 def _draw_band(
@@ -153,26 +156,6 @@ def _draw_band(
         dots = dots.mark_point(color=BLUE, filled=True, size=14, opacity=1)
         layers.append(dots.encode(x, mean, **TEXT))
     return alt.layer(*layers)
-
-
-def _draw_lines(
-    panels: Sequence[Panel],
-    x: alt.X,
-    scale: alt.Scale,
-    reference: str,
-    of_reference: bool,
-    most: int,
-    **style: Any,
-) -> alt.Chart:
-    """Draw the means of the reference, or of all others, at few points."""
-    bands = [
-        thin(panel.val, most).assign(label=panel.label)
-        for panel in panels
-        if (panel.label == reference) == of_reference
-    ]
-    chart = alt.Chart(pd.concat(bands) if bands else _data([]))
-    y = alt.Y("mean:Q", scale=scale)
-    return chart.mark_line(strokeWidth=1, aria=False, **style).encode(x, y, detail="label:N")
 
 
 def draw_budgets(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> alt.TopLevelMixin:

@@ -71,7 +71,7 @@ def write_report(
 def list_findings(content: dict[str, Any]) -> list[str]:
     """Return the lines for the screen: verdicts, excluded runs, alarms, the check of the rates."""
     found = [
-        f"{section['title']}: {sentence}" if section["title"] else sentence
+        f"{section['title']}: {sentence}".removeprefix(": ")
         for section in content["sections"]
         for sentence in section["sentences"]
     ]
@@ -142,10 +142,10 @@ def write_pages(out: Path, content: dict[str, Any]) -> None:
         undefined=jinja2.StrictUndefined,
     )
     templates.filters["md"] = escape_markdown
-    made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    content["made"] = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    content["level"] = f"{LEVEL * 100:g} %"
     for name in PAGES:
-        template = templates.get_template(f"{name}.jinja")
-        write_text(out / name, template.render(content, made=made, level=f"{LEVEL * 100:g} %"))
+        write_text(out / name, templates.get_template(f"{name}.jinja").render(content))
 
 
 def escape_markdown(text: object) -> str:

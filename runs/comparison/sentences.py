@@ -82,12 +82,12 @@ def notes(comparison: Comparison) -> list[str]:
     if reference and reference.scheduler == "none" and len(comparison.results) > 1:
         found.append(f"{reference.label}, the reference, is the fixed rate: no schedule at all.")
     base = comparison.results.get(comparison.reference, {})
-    for label, d in comparison.differences.items():
-        if 0 < d.n < len(comparison.results[label].keys() | base):
-            found.append(
-                f"{label} is compared with {comparison.reference} in the {d.n} seeds that both "
-                f"have ({', '.join(map(str, d.seeds))}), not in the others."
-            )
+    found += [
+        f"{label} is compared with {comparison.reference} in the {d.n} seeds that both have "
+        f"({', '.join(map(str, d.seeds))}), not in the others."
+        for label, d in comparison.differences.items()
+        if 0 < d.n < len(comparison.results[label].keys() | base)
+    ]
     curves = [run.val for s in comparison.condition.schedules for run in s.runs.values()]
     if len({tuple(curve) for curve in curves}) > 1:
         found.append(

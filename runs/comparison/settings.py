@@ -51,13 +51,9 @@ def arrange(runs: Iterable[Run]) -> list[Condition]:
     counts, and the other gets a problem.
     """
     schedules: dict[str, Schedule] = {}
-    for run in runs:
-        if run.status == "unreadable":
-            continue
-        settings = deciding_settings(run)
-        schedule = schedules.setdefault(
-            _text([run.scheduler, settings]), Schedule(run.scheduler, settings)
-        )
+    for run in [run for run in runs if run.status != "unreadable"]:
+        new = Schedule(run.scheduler, deciding_settings(run))
+        schedule = schedules.setdefault(_text([new.scheduler, new.settings]), new)
         if run.problem:
             schedule.excluded.append(run)
             continue
@@ -91,12 +87,10 @@ def _split(schedules: Sequence[Schedule]) -> list[Condition]:
     if all(len(part) == 1 for part in parts.values()):
         return [Condition("", {}, list(schedules))] if schedules else []
     varied = differing_keys([_condition_of(part[0]) for part in parts.values()])
-    conditions = []
-    for part in parts.values():
-        settings = _condition_of(part[0])
-        title = write_settings({key: settings.get(key) for key in varied})
-        conditions.append(Condition(title, settings, part))
-    return sorted(conditions, key=lambda part: [order(part.settings.get(key)) for key in varied])
+    found = [Condition("", _condition_of(part[0]), part) for part in parts.values()]
+    for condition in found:
+        condition.title = write_settings({key: condition.settings.get(key) for key in varied})
+    return sorted(found, key=lambda part: [order(part.settings.get(key)) for key in varied])
 
 
 def _condition_of(schedule: Schedule) -> dict[str, Any]:

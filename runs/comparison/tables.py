@@ -145,10 +145,9 @@ def difference_rows(comparison: Comparison) -> list[dict[str, str]]:
 
 def budget_rows(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
     """Return the test top-1 and the place of each schedule at every budget."""
-    labels = dict.fromkeys(label for comparison in comparisons for label in comparison.results)
-    longest = list(comparisons[-1].results)
+    longest_first = [label for part in reversed(comparisons) for label in part.results]
     rows = []
-    for label in sorted(labels, key=lambda x: longest.index(x) if x in longest else len(labels)):
+    for label in dict.fromkeys(longest_first):
         row = {"schedule": label}
         for comparison in comparisons:
             runs, order = comparison.results.get(label), list(comparison.results)

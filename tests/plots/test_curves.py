@@ -1,20 +1,11 @@
 """A curve's figures, the few points that draw it, its axes' ends and its data files."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 
-from plots.curves import (
-    Curve,
-    line_points,
-    log_floor,
-    nice_ticks,
-    thin_points,
-    write_csv,
-    write_json,
-)
+from plots.curves import Curve, line_points, log_floor, nice_ticks, thin_points, write_csv
 from schedulers import Horizon
 from tests.plots.made_up import LINE, STAIRS, TRAPEZOID, cosine, curve
 
@@ -84,21 +75,6 @@ def test_a_curve_has_groups_and_figures():
     one = curve([0.1, 0.1, 0.0, 0.0])
     assert list(one.groups()) == ["x"]
     assert one.summary() == "base 0.1 | min 0 | max 0.1 | last 0 | area 50% of base"
-
-
-def test_json_is_one_object_for_one_curve_and_a_list_for_several(tmp_path):
-    path, one = tmp_path / "c.json", curve([0.1, 1 / 30])
-    expected = {
-        "scheduler": "x",
-        "total_steps": 2,
-        "steps_per_epoch": 10,
-        "base_lrs": [0.1],
-        "lr": [[0.1, 1 / 30]],
-    }
-    write_json(path, [one])
-    assert json.loads(path.read_text()) == expected
-    write_json(path, [one, one])
-    assert json.loads(path.read_text()) == [expected, expected]
 
 
 def test_csv_has_a_row_per_step_and_every_digit(tmp_path):

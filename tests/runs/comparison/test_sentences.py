@@ -9,14 +9,11 @@ from runs.comparison.sentences import check_rates, compare_in_words, conclude
 from runs.comparison.statistics import Difference, compare, correct
 from tests.helpers.studies import read_all, write_run
 
-NO = np.array([])
 THREE = np.array([1.0, 2.0, 3.0])
 
 
-def conclude_of(results, reference="none", differences=None):
-    return conclude(
-        SimpleNamespace(results=results, reference=reference, differences=differences or {})
-    )
+def conclude_of(results, reference="none", **differences):
+    return conclude(SimpleNamespace(results=results, reference=reference, differences=differences))
 
 
 @pytest.mark.parametrize(
@@ -25,41 +22,38 @@ def conclude_of(results, reference="none", differences=None):
         ({}, "No run of these is complete."),
         ({"step": {0: 1.0, 1: 2.0}}, "Only one schedule has finished runs, so there is nothing"),
         ({"b": {0: 2.0}, "a": {0: 1.0}}, "One run each: chance cannot be ruled out. The highest t"),
+        (
+            {label: {0: 1.0, 1: 1.0} for label in ("b", "a", "none")},
+            "The highest mean is that of b, before a. Each was compared with none only: whether b "
+            "is better than a was not tested.",
+        ),
     ],
 )
 def test_without_a_comparison_one_sentence_gives_the_reason(results, sentence):
     (found,) = conclude_of(results)
     assert found.startswith(sentence)
+    if len(results) == 3:
+        assert conclude_of(results, "a") == conclude_of(results, "b") == []
 
 
-def conclude_many(alike: int) -> list[str]:
-    """The sentences where one schedule is better, one has no seed, and so many show nothing."""
-    differences = {f"s{i}": Difference([0, 1, 2], THREE, i / 10, -1, 2, 0.5) for i in range(alike)}
-    differences["best"] = Difference([0, 1, 2], THREE, 2.0, 1.5, 2.5, 0.01)
-    differences["apart"] = Difference([], NO)
-    results = {label: {0: 1.0, 1: 1.0} for label in ["best", "none", *differences]}
-    return conclude_of(results, differences=differences)
-
-
-def test_many_that_show_nothing_get_one_sentence():
-    few, many = conclude_many(6), conclude_many(7)
-    assert len(few) == 8
-    assert many == [
+@pytest.mark.parametrize("alike", [6, 7])
+def test_many_that_show_nothing_get_one_sentence(alike):
+    found = {f"s{i}": Difference([0, 1, 2], THREE, i / 10, -1, 2, 0.5) for i in range(alike)}
+    found["best"] = Difference([0, 1, 2], THREE, 2.0, 1.5, 2.5, 0.01)
+    found["apart"] = Difference([], np.array([]))
+    sentences = conclude_of(
+        {label: {0: 1.0, 1: 1.0} for label in ["best", "none", *found]}, **found
+    )
+    if alike == 6:
+        assert len(sentences) == 8
+        return
+    assert sentences == [
         "best is better than none (+2.00 points, 95 % interval 1.50 to 2.50, n = 3).",
         "apart and none have no seed in common: they are not compared.",
         "no difference shown between none and any of 7 others, from s6 (+0.60 points, 95 % "
         "interval −1.00 to 2.00, n = 3) to s0 (+0.00 points, 95 % interval −1.00 to 2.00, n = 3). "
         "Each has its row in the table.",
     ]
-
-
-def test_the_two_best_are_not_ranked_where_they_were_not_compared():
-    results = {label: {0: 1.0, 1: 1.0} for label in ("b", "a", "none")}
-    assert conclude_of(results) == [
-        "The highest mean is that of b, before a. Each was compared with none only: whether b is "
-        "better than a was not tested."
-    ]
-    assert conclude_of(results, "a") == conclude_of(results, "b") == []
 
 
 @pytest.mark.parametrize(

@@ -5,35 +5,13 @@ import pytest
 from scipy import stats
 
 from runs.comparison.sentences import compare_in_words
-from runs.comparison.statistics import (
-    area,
-    compare,
-    correct,
-    effect_size,
-    mean_interval,
-    steps_to,
-)
+from runs.comparison.statistics import area, compare, correct, effect_size, steps_to
 
 
 def corrected(results, reference="none"):
     differences = compare({name: dict(enumerate(v)) for name, v in results.items()}, reference)
     correct(list(differences.values()))
     return differences
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        # t(2) = 4.3027, s = 1, s / sqrt(3) = 0.57735
-        ([1.0, 2.0, 3.0], (2.0, 2 - 2.48414, 2 + 2.48414)),
-        # t(1) = 12.7062, s = sqrt(2) / 2, s / sqrt(2) = 0.5
-        ([1.0, 2.0], (1.5, 1.5 - 6.3531, 1.5 + 6.3531)),
-        ([5.0], (5.0, np.nan, np.nan)),
-        ([], (np.nan, np.nan, np.nan)),
-    ],
-)
-def test_the_mean_and_its_t_interval(values, expected):
-    assert mean_interval(values) == pytest.approx(expected, abs=1e-4, nan_ok=True)
 
 
 def test_holms_correction_and_the_levels_of_its_intervals():
