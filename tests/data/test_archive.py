@@ -119,6 +119,7 @@ HOSTILE = {  # pickles, and what is to be in the sentence
     "STACK_GLOBAL": (wrap(emit("os") + emit("system") + pickle.STACK_GLOBAL), "STACK_GLOBAL is no"),
     "persistent id": (wrap(emit("x") + pickle.BINPERSID), "instruction BINPERSID is not allowed"),
     "objects": (wrap(emit_array((1,), b"O8", bytes(8))), "not of unsigned bytes"),
+    "Fortran": (wrap(emit_array((1,), b"u1", b"1").replace(b"\x89", b"\x88")), "in C order"),
     "other length": (wrap(emit_array((2, 3072), b"u1", bytes(3072))), "cannot reshape"),
     "counts without end": (wrap(emit_array((2**31 - 1,) * 4, b"u1", b"1234")), ""),
     "an array without state": (call("numpy", "dtype"), ""),

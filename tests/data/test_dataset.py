@@ -56,6 +56,7 @@ def test_order_is_even_over_the_classes_holds_every_image_once_and_is_random():
         assert [(count.min(), count.max()) for count in counts] == extremes
     assert np.array_equal(np.sort(first), np.arange(50_000))
     assert np.array_equal(first, again)
+    assert set(LABELS[first[:50]]) != set(range(50))  # half a turn has any of the classes
     # 5,000 of 50,000 by chance: about a tenth of one validation split is in the other.
     assert 400 < len(set(first[:5_000]) & set(other[:5_000])) < 600
     assert abs(first[:5_000].mean() - 25_000) < 1_000  # not the first of each class, nor the last

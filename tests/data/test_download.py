@@ -87,7 +87,6 @@ PLAYS = [  # what lies there, how the server answers, the ranges that it was ask
     (b"", ["drop", "shift", "well"], [None, REST, REST], ""),
     (b"", ["busy", "limited", "well"], [None] * 3, ""),
     (b"", ["wrong", "well"], [None] * 2, ""),  # a file with another checksum is thrown away
-    (b"", ["drop", "busy", "well"], [None, REST, REST], ""),
     (b"", ["stall", "hang", "well"], [None, REST, REST], ""),
     (CONTENT[:123_456], ["well"], ["bytes=123456-"], ""),  # of an earlier start
     (CONTENT, ["well"], ["bytes=300000-"], ""),

@@ -21,7 +21,6 @@ def test_the_numbers_are_those_of_earlier_versions():
 
 KINDS = [  # mixup, cutmix, cutmix_prob, share of the batches with CutMix and with mixup
     (0.2, None, None, 0, 1),
-    (None, 1.0, 0.3, 0.3, 0),
     (None, 1.0, None, 0.5, 0),
     (0.2, 1.0, 0.5, 0.5, 0.5),
     (0.2, 1.0, 1.0, 1, 0),

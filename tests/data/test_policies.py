@@ -97,13 +97,11 @@ ENDS = [
     ("translate_y", 1, 0, -1),
     ("rotate", 30, -30, -135),
     ("color", 10, -0.3, -0.33),
-    ("sharpness", 30, -0.9, -0.99),
     ("posterize", 0, 8, 8),
     ("posterize", 14, 6, 5),
     ("posterize", 30, 4, 2),
     ("solarize", 14, 136, 136),
     ("solarize", 30, 0, 0),
-    ("equalize", 30, 0, 0),
 ]
 
 
