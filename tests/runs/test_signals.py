@@ -8,8 +8,9 @@ import pytest
 
 import data
 from engine.process.signals import Interrupted, Interruption
+from runs.folder import lock_folder
 from tests.conftest import TINY, compose_config
-from tests.helpers.continuing import LONG, finish, read_summary, start, wait_for
+from tests.helpers.continuing import finish, read_summary, start
 from train import train
 
 
@@ -46,15 +47,11 @@ def test_a_second_signal_ends_at_once_unless_it_is_the_same_request(first, secon
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code
 
 
-def test_two_processes_in_one_run_folder_and_two_signals(tmp_path):
-    first = start(*LONG, "epochs=3000", "hydra.run.dir=run", cwd=tmp_path)
-    wait_for(lambda: (tmp_path / "run/checkpoints/last").exists())
-    os.kill(first.pid, signal.SIGSTOP)  # so that both signals are there when it goes on
-    code, out, error = finish(start("resume=run", cwd=tmp_path))
+def test_two_processes_in_one_run_folder(stopped):
+    """This one holds it."""
+    with lock_folder(stopped):
+        code, out, error = finish(start(f"resume={stopped}", cwd=stopped.parent))
     assert (code, out) == (1, "")
     assert error.startswith("error: Another process is training in ") and error.count("\n") == 1
-    first.send_signal(signal.SIGTERM)
-    first.send_signal(signal.SIGINT)
-    os.kill(first.pid, signal.SIGCONT)
-    assert finish(first)[0] in (130, 143)
-    assert not (tmp_path / "run/summary.json").exists()
+    with lock_folder(stopped):  # it is free again
+        pass

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from runs.folder import read_metrics
 from runs.overrides import differences
 from schedulers import Horizon, trace_lr
 from tests.conftest import ROOT, Run
@@ -228,7 +229,8 @@ def test_a_fork_follows_its_own_schedule_and_can_be_resumed(train_here, whole, s
     options = [group["_options"] for group in found["state"]["optimizer"]["param_groups"]]
     assert [group["weight_decay"] for group in options] == [0, 0]
     node = OmegaConf.load(ROOT / f"conf/scheduler/{scheduler}.yaml")
-    planned = trace_lr(node, [0.05], Horizon(40, 10))[0]
+    metrics = read_metrics(cut, "min")  # of the fork alone
+    planned = trace_lr(node, [0.05], Horizon(40, 10), metrics=metrics)[0]
     rates = Run(cut, None).curves["lr/group0"]
     assert rates == [(step, float(np.float32(planned[step]))) for step in range(18, 40)]
     assert found["summary"]["forked_from"] == {"run": str(parent), "step": 18}
