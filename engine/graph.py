@@ -129,7 +129,7 @@ class GraphUpdate(EagerUpdate):
         return graph(*inputs)
 
     def compile(self, *inputs: flow.Tensor) -> StepGraph:
-        """Return a new graph for inputs of these shapes; refuse a model with none."""
+        """Return a new graph for these shapes; refuse a model that cannot be compiled."""
         self.model.train()  # a graph stays what it was compiled as
         graph = StepGraph(self)
         if not self.graphs:

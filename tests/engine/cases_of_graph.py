@@ -12,7 +12,7 @@ from engine.graph import GraphUpdate
 from schedulers import Horizon, build_scheduler, trace_lr
 from tests.conftest import ROOT, TINY
 from tests.engine.test_trainer import Batches, build_trainer, fit, weights
-from tests.helpers.continuing import FEW, SCHEDULERS, check_equal, evidence
+from tests.helpers.continuing import SCHEDULERS, check_equal, evidence
 
 NET = ("model._target_=tests.helpers.nets.with_norm", "allow_targets=[tests.helpers.nets]")
 # 14 steps in 2 epochs of 6 batches of 8 and one of 4 images
@@ -55,7 +55,7 @@ def sample(default, every):
     return [pytest.param(p, marks=() if p in default else pytest.mark.full) for p in every]
 
 
-@pytest.mark.parametrize("name", sample(FEW, SCHEDULERS))
+@pytest.mark.parametrize("name", sample(["warmup", "reduce_on_plateau"], SCHEDULERS))
 def test_the_weights_prove_the_rate(probe, name):
     """Plain SGD moves a weight from 0 to -rate x 1: compared with equality, at every step."""
     node = OmegaConf.load(ROOT / f"conf/scheduler/{name}.yaml")
