@@ -25,16 +25,17 @@ def read_group(folder):
 def test_mean_low_and_high_curves_are_runs_for_tensorboard(tmp_path):
     for seed, last in ((0, 20.0), (1, 30.0), (2, 25.0)):
         write_run(tmp_path / f"runs/{seed}", "step", seed, val={10: 10.0, 20: last})
-    other = tmp_path / "groups/notes.txt"
-    other.parent.mkdir()
+    group, other = tmp_path / "groups/step", tmp_path / "groups/notes.txt"
+    for curve in ("mean", "low", "high"):  # an older report's, which goes
+        (group / curve).mkdir(parents=True)
+        (group / curve / "events.out.tfevents.1").touch()
     other.write_text("mine")
     conditions = arrange(read_all(tmp_path / "runs"))
-    for _ in range(2):  # the second report replaces the points of the first
-        write_groups(tmp_path, [compare_condition(part, None, []) for part in conditions])
-        for curve, last in (("mean", 25.0), ("low", 20.0), ("high", 30.0)):
-            assert len(list((tmp_path / "groups/step" / curve).iterdir())) == 1
-            found = read_group(tmp_path / "groups/step" / curve)
-            assert found["val/top1"] == [(10, 10.0), (20, last)]
-            assert [found["lr/group0"][k] for k in (0, 1, 2)] == [(0, 0.1), (5, 0.1), (6, 0.02)]
+    write_groups(tmp_path, [compare_condition(part, None, []) for part in conditions])
+    for curve, last in (("mean", 25.0), ("low", 20.0), ("high", 30.0)):
+        assert len(list((group / curve).iterdir())) == 1
+        found = read_group(group / curve)
+        assert found["val/top1"] == [(10, 10.0), (20, last)]
+        assert [found["lr/group0"][k] for k in (0, 1, 2)] == [(0, 0.1), (5, 0.1), (6, 0.02)]
     assert other.read_text() == "mine"
     assert len(find_runs([tmp_path])) == 3  # groups/ are no runs
