@@ -121,6 +121,13 @@ class Fixed(flow.nn.Module):
         return images[:, :CLASSES] + 0 * self.zero
 
 
+class BadBackward(Fixed):
+    """Finite logits whose gradient is nan: the slope of a square root at 0 is infinite."""
+
+    def forward(self, images):
+        return super().forward(images) + flow.sqrt(0 * self.zero)
+
+
 class Scripted(Batches):
     """Five images of logits 6 5 4 3 2 1, and other labels at each evaluation."""
 
@@ -213,6 +220,16 @@ def test_what_is_not_finite_stops_the_run_and_the_last_checkpoint_is_sound(
     check_same(load_file(last / "model.safetensors"), weights(whole))
     if bad_step == 4:  # nothing is shown after the step that is named
         assert [step for step, _ in curves["train/loss"]] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({}, "loss of step 1 is nan"), ({"checkpoint_every": 1}, "weights .* after step 0")],
+)
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, settings, message):
+    with pytest.raises(FloatingPointError, match=message):
+        fit(build_trainer(tmp_path, model=BadBackward(), **settings))
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_after_a_signal_nothing_is_saved_that_is_not_finite(tmp_path):
