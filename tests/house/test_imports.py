@@ -8,18 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {
-    "common",
-    "data",
-    "engine",
-    "models",
-    "plots",
-    "runs",
-    "schedulers",
-    "scripts",
-    "tests",
-    "train",
-}
+OURS = set("common data engine models plots runs schedulers scripts tests train".split())
 BELOW = {"common", "data", "engine", "models", "plots", "schedulers"}
 
 # The longest matching prefix of a file's path decides what it may import of the project.
