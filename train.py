@@ -25,8 +25,8 @@ from runs import summary
 from runs.build import build_horizon, build_trainer, check_schedule, last_step
 from runs.command_line import run_command
 from runs.folder import lock_folder
+from runs.resume import Start, find_start, save_config
 from runs.settings import check_settings
-from runs.start import Start, find_start, save_config
 from runs.sweep.callback import run_sweep
 
 if TYPE_CHECKING:

@@ -1,22 +1,19 @@
 """The picture of a range test: the loss over the learning rate, with each rule's answer."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 
 from plots.curves import COLORS
 from plots.pictures import GRAY, INK, PICTURE_DPI, STYLE, add_legend, lay_out_axes, save_chart
-
-if TYPE_CHECKING:
-    from scripts.lr_range_test.__main__ import LossCurve
+from scripts.lr_range_test.losses import LossCurve
 
 LEGEND_COLUMNS = 2
 
 
 def write_range_test(
-    path: Path, title: str, curve: "LossCurve", answers: dict[str, float | str]
+    path: Path, title: str, curve: LossCurve, answers: dict[str, float | str]
 ) -> None:
     """Draw the losses over the rates to a png or svg file, with the rules' answers."""
     found = {name: lr for name, lr in answers.items() if isinstance(lr, float)}

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from engine.events import EventFile
 from runs.comparison.runs import find_runs, read_run
-from runs.start import save_config
+from runs.resume import save_config
 from tests.conftest import ROOT, compose_config
 
 SHAPES = {  # the factor of the peak rate, by the share of the run that is done

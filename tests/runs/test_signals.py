@@ -1,4 +1,4 @@
-"""Signals beside those of tests/runs/test_start.py, and who may train in a folder."""
+"""Signals beside those of tests/runs/test_resume.py, and who may train in a folder."""
 
 import os
 import signal

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from schedulers import Horizon, trace_lr
-from scripts.lr_range_test.__main__ import LossCurve, build_ramp, lr_range_test
+from scripts.lr_range_test.__main__ import build_ramp, lr_range_test
+from scripts.lr_range_test.losses import LossCurve
 from tests.conftest import ROOT, TINY, compose_config
 
 SMALL = tuple(word for word in TINY if not word.startswith("epochs"))

@@ -1,4 +1,4 @@
-"""Where a run starts: at step 0, or at a checkpoint of its own (resume) or of another (fork)."""
+"""Resume and fork: where a run starts, and whether its config may continue that run."""
 
 import logging
 from collections.abc import Sequence
