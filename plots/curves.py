@@ -64,8 +64,8 @@ class Curve:
 def thin_points(values: Sequence[float], most: int = 2000, precision: float = 5e-4) -> list[int]:
     """Return the places of the few values that, joined by lines, draw the whole curve.
 
-    The value furthest from the lines so far is added, again and again (Douglas and Peucker 1973),
-    until none is further than `precision` of the curve's height, or there are `most`.
+    The value furthest from the lines so far is added, until none is further than `precision` of
+    the curve's height, or there are `most` (Douglas and Peucker 1973).
 
     >>> thin_points([1.0] * 500 + [0.1] * 500)
     [0, 499, 500, 999]
@@ -144,9 +144,9 @@ def write_csv(path: Path, curves: Sequence[Curve]) -> None:
         for index, rates in enumerate(curve.rates)
     }
     per_epoch = curves[0].horizon.steps_per_epoch
+    # A run that was stopped applied fewer rates than were planned.
+    steps = enumerate(zip_longest(*columns.values(), fillvalue=""))
     with path.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["step", "epoch", *columns])
-        # A run that was stopped applied fewer rates than were planned.
-        for step, values in enumerate(zip_longest(*columns.values(), fillvalue="")):
-            rows.writerow([step, step / per_epoch, *values])
+        rows.writerows([step, step / per_epoch, *values] for step, values in steps)

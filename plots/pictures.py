@@ -99,17 +99,15 @@ def lay_out_axes(
 ) -> Axes:
     """Return the axes of a new figure whose height fits what stands above and below the plot.
 
-    `footer` has the text and the color of each line below; `top` are the inches between the legend
-    and the plot, where an axis may stand.
+    `footer`: text and color of each line below; `top`: inches between the legend and the plot.
     """
     above, below = TITLE + legend_rows * ROW + top, STEPS + len(footer) * ROW
     height = above + PLOT + below
     figure = Figure(figsize=(WIDTH, height), dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.add_axes(
-        (LEFT / WIDTH, below / height, 1 - (LEFT + RIGHT) / WIDTH, PLOT / height)
-    )
-    place = (LEFT / WIDTH, 1 - TITLE / 2 / height)
+    left, width = LEFT / WIDTH, 1 - (LEFT + RIGHT) / WIDTH
+    axes = figure.add_axes((left, below / height, width, PLOT / height))
+    place = (left, 1 - TITLE / 2 / height)
     figure.text(*place, title, color=INK, weight="bold", va="center", fontsize=15)
     for row, (text, color) in enumerate(reversed(footer)):
         figure.text(0.02, (row + 0.45) * ROW / height, text, color=color, va="center", fontsize=11)
@@ -181,9 +179,8 @@ def _draw_axes(axes: Axes, curve: Curve, floor: float | None) -> None:
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-    epochs = axes.secondary_xaxis(
-        "top", functions=(lambda step: step / per_epoch, lambda epoch: epoch * per_epoch)
-    )
+    units = (lambda step: step / per_epoch, lambda epoch: epoch * per_epoch)
+    epochs = axes.secondary_xaxis("top", functions=units)
     epochs.set_xlabel("epoch")
     epochs.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_ylabel("learning rate")

@@ -161,9 +161,7 @@ def _draw_band(
 def draw_budgets(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> alt.TopLevelMixin:
     """Draw the mean test top-1 against the budget, a line per schedule with its name at its end.
 
-    Args:
-        rows: label, budget (epochs), mean, text.
-        names: the schedules that are drawn in color; the others are gray.
+    The rows have label, budget (epochs), mean and text; schedules not in `names` are gray.
     """
     table = _data(rows)
     x = alt.X("budget:Q", title="epochs", scale=alt.Scale(type="log", nice=False)).axis(

@@ -149,9 +149,8 @@ def _valid_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     high = dict.fromkeys(PERCENTS, 100) | dict.fromkeys(NUMBERS, 1e12)
     found = {name: value for name, value in summary.items() if name in high}
     found = {k: v for k, v in found.items() if is_number(v) and 0 <= v <= high[k]}
-    for name in ("model", "dataset", "hardware"):
-        if isinstance(summary.get(name), str):
-            found[name] = clean(summary[name])
+    texts = {name: summary.get(name) for name in ("model", "dataset", "hardware")}
+    found |= {name: clean(text) for name, text in texts.items() if isinstance(text, str)}
     versions = summary.get("versions")
     if isinstance(versions, dict):
         found["versions"] = {clean(k): clean(v) for k, v in list(versions.items())[:20]}

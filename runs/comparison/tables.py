@@ -189,13 +189,10 @@ def run_rows(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> list[dic
             "lr_mismatches": check.get("mismatches"),
             "overrides": " ".join(run.command),
         }
-        rows.append({key: no_formula(value) for key, value in row.items()})
+        # A spreadsheet must not take a text for a formula.
+        texts = {k: re.sub(r"^(?=[=+@-])", "'", v) for k, v in row.items() if isinstance(v, str)}
+        rows.append(row | texts)
     return rows
-
-
-def no_formula(value: object) -> object:
-    """Return a text that a spreadsheet does not take for a formula."""
-    return re.sub(r"^(?=[=+@-])", "'", value) if isinstance(value, str) else value
 
 
 def figures(runs: Sequence[Run], name: str) -> list[float]:

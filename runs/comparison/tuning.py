@@ -15,9 +15,7 @@ def choose_best(runs: Iterable[Run], key: str) -> str:
     """Return YAML with the best value of each scheduler, and remarks on it as comments.
 
     The best has the highest mean last validation top-1 of the values whose runs are all complete.
-
-    Raises:
-        ValueError: no run has the key, or none with it has a validation accuracy.
+    Without any such run it is a ValueError.
     """
     found: dict[str, dict[Any, list[Run]]] = defaultdict(lambda: defaultdict(list))
     settings = []

@@ -55,10 +55,7 @@ class Job:
 
 
 def find_job(config: DictConfig, total_steps: int | None = None) -> Job:
-    """Return the job of this config, for which Hydra's state is set, and its total steps if known.
-
-    A folder that holds a run with another config, or one that cannot be read, is a ValueError.
-    """
+    """Return the job of this config, for which Hydra's state is set, or refuse its folder."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     saved = [int(path.name[5:13]) for path in folder.glob("checkpoints/step_*")]

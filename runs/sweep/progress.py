@@ -41,10 +41,7 @@ class View:
 
     def tail(self, count: int = 5) -> list[str]:
         """Return the last lines that it wrote to its log."""
-        try:
-            content = (self.folder / "train.log").read_bytes()[self.record.get("log_bytes", 0) :]
-        except OSError:
-            return []
+        content = (self.folder / "train.log").read_bytes()[self.record["log_bytes"] :]
         return content.decode(errors="replace").splitlines()[-count:]
 
 

@@ -47,8 +47,7 @@ def prepare_joblib(config: DictConfig) -> None:
     launcher, slots = config.hydra.launcher, list_slots(choose_device(config.device))
     os.environ[SLOTS] = ",".join(slots)
     with read_write(config.hydra):
-        every = launcher.n_jobs == -1
-        launcher.n_jobs = len(slots) if every else effective_n_jobs(launcher.n_jobs)
+        launcher.n_jobs = len(slots) if launcher.n_jobs == -1 else effective_n_jobs(launcher.n_jobs)
         if launcher.batch_size == "auto":
             launcher.batch_size = "1"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -48,22 +49,20 @@ def leave(folder, config, steps=(), status=None, **summary):
         (folder / "summary.json").write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize(
-    ("steps", "status", "state", "step"),
-    [
+def test_what_is_left_to_do(sweep, job_of):
+    config = job_of("scheduler=step")
+    for steps, status, state, step in (
         ((), None, "new", 0),
         ((), "interrupted", "new", 0),  # by Ctrl-C, while its data was read
         ((10,), None, "cut", 10),  # killed
         ((10, 6), "interrupted", "cut", 10),
         ((10, 20), "failed", "cut", 20),  # while the test set was read: nothing is lost
         ((), "completed", "done", 20),
-    ],
-)
-def test_what_is_left_to_do(sweep, job_of, steps, status, state, step):
-    config = job_of("scheduler=step")
-    leave(sweep / "job", config, steps, status)
-    job = find_job(config)
-    assert (job.state, job.step) == (state, step)
+    ):
+        leave(sweep / "job", config, steps, status)
+        job = find_job(config)
+        assert (job.state, job.step) == (state, step)
+        shutil.rmtree(sweep / "job")
 
 
 def test_a_damaged_folder(sweep, job_of):
