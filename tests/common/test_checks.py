@@ -12,24 +12,21 @@ from common.checks import check_integer, is_integer, is_number, refusal, show, s
     [
         (0, True, True),
         (-3, True, True),
-        (10**30, True, True),
         (True, False, False),
         (1.0, False, True),
         (math.inf, False, False),
-        (-math.inf, False, False),
         (math.nan, False, False),
         ("1", False, False),
         (None, False, False),
-        ([1], False, False),
     ],
 )
 def test_what_counts_as_an_integer_and_as_a_number(value, integer, number):
     assert (is_integer(value), is_number(value)) == (integer, number)
 
 
-@pytest.mark.parametrize(("value", "inside"), [(0, False), (1, True), (5, True), (6, False)])
-def test_the_ends_of_a_range_are_inside(value, inside):
-    assert is_integer(value, 1, 5) == inside
+def test_the_ends_of_a_range_are_inside():
+    assert [is_integer(value, 1, 5) for value in (0, 1, 5, 6)] == [False, True, True, False]
+    assert [check_integer("x", value, 1, 5) for value in (1, 5)] == [1, 5]
 
 
 @pytest.mark.parametrize(
@@ -48,18 +45,11 @@ def test_a_refused_integer_is_one_sentence(value, low, high, sentence):
     assert str(error.value) == sentence
 
 
-def test_an_accepted_integer_is_returned():
-    assert [check_integer("x", value, 1, 3) for value in (1, 3)] == [1, 3]
-
-
 def test_a_long_value_is_cut():
     assert show("a" * 300) == "'" + "a" * 199
     assert str(refusal("k", "b" * 300, "x")).endswith("b: expected x.")
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [("momentun", " Did you mean momentum?"), ("zzz", ""), (3, "")],
-)
-def test_the_nearest_name_is_suggested(name, hint):
-    assert suggest(name, ["lr", "momentum", "nesterov"]) == hint
+def test_the_nearest_name_is_suggested():
+    hints = [suggest(name, ["lr", "momentum", "nesterov"]) for name in ("momentun", "zzz", 3)]
+    assert hints == [" Did you mean momentum?", "", ""]

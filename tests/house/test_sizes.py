@@ -4,8 +4,6 @@ import ast
 from collections import Counter
 from pathlib import PurePosixPath
 
-import pytest
-
 from tests.house.test_imports import ROOT, code_files
 
 LONGEST_FUNCTION, LONGEST_FILE, MOST_FILES = 40, 300, 10
@@ -47,18 +45,9 @@ def private_names(source):
     return found
 
 
-@pytest.mark.parametrize(
-    ("source", "found"),
-    [
-        ("from hydra._internal.core_plugins import x", {"_internal"}),
-        ("import oneflow as flow\nflow._C.add(1)", {"_C"}),
-        ("flow._oneflow_internal.eager.Sync()", {"_oneflow_internal"}),
-        ("from oneflow.optim import lr_scheduler", set()),
-        ("from hydra.core.hydra_config import HydraConfig\nself._name = 1", set()),
-    ],
-)
-def test_private_names_are_found(source, found):
-    assert private_names(source) == found
+def test_private_names_are_found():
+    assert private_names("from hydra._internal.core_plugins import x") == {"_internal"}
+    assert private_names("import oneflow as flow\nflow._C.add(self._name)") == {"_C"}
 
 
 def test_private_names_stand_in_few_files():

@@ -61,15 +61,7 @@ TABLE = {
         Setup("none", {"_target_": f"{UPSTREAM}StepLR", "step_size": "10ep"}),
         f"scheduler._target_={UPSTREAM}StepLR +scheduler.step_size=10ep",
     ),
-    "a number of a part": (
-        changed("sequential", lambda node: node["schedulers"][0].update(start_factor=0.2)),
-        "scheduler.schedulers.0.start_factor=0.2",
-    ),
     "a part more": (changed("sequential", with_part), None),
-    "a composite in another": (
-        changed("chained", lambda node: node["schedulers"].append(shipped("warmup"))),
-        None,
-    ),
     "a function's argument": (
         changed("lambda", lambda node: node["lr_lambda"].update(warmup_steps="5ep")),
         "scheduler.lr_lambda.warmup_steps=5ep",
@@ -123,12 +115,6 @@ def test_every_shipped_schedule_goes_there_and_back(name, composed):
     assert_trains_this(setup, composed(line.split()[2:]))
 
 
-def test_the_defaults_are_those_of_the_project(composed):
-    config, setup = composed(["scheduler=step"]), Setup("step", shipped("step"))
-    assert_trains_this(setup, config)
-    assert (config.epochs, config.batch_size) == (setup.epochs, setup.batch_size)
-
-
 def test_plateau_follows_a_made_up_metric_seen_once_per_epoch():
     rates = trace(Setup("reduce_on_plateau", shipped("reduce_on_plateau"), epochs=10)).tolist()
     # of 352 steps an epoch: better up to epoch 4, patience 3, so the rate of epoch 9 is the first
@@ -144,14 +130,3 @@ def test_lines_are_read_as_people_copy_them():
         f"python train.py \\\n  {words}\n",
     ):
         assert read_command(line) == Setup("step", shipped("step") | {"gamma": 0.5}, epochs=90)
-
-
-def test_an_address_holds_the_curves_and_the_view():
-    setups = [Setup(name, shipped(name)) for name in ("step", "rex")]
-    view = {"log": "true", "lang": "zh"}
-    address = write_state(setups, view)
-    assert address == {"s0": "scheduler=step", "s1": "scheduler=rex", **view}
-    assert read_state(address) == (setups, view)
-    long = Setup("multistep", shipped("multistep") | {"milestones": list(range(1, 900))})
-    with pytest.raises(ValueError, match="at most 6000 characters"):
-        write_state([long, long], {})

@@ -9,8 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from scripts.explorer import bridge
 from scripts.explorer.chart import figures
-from scripts.explorer.page import write_file
-from scripts.explorer.session import FIRST, labels_of
+from scripts.explorer.session import FIRST
 from scripts.explorer.setups import Setup, shipped, trace
 from tests.conftest import ROOT
 
@@ -114,20 +113,6 @@ def test_a_slider_a_number_and_a_unit_change_the_same_value():
     assert line(page).endswith("scheduler.step_size=100ep scheduler.gamma=0.5 epochs=2")
 
 
-def test_milestones_and_knots_are_added_and_removed():
-    page = open_page("s0=scheduler=multistep")
-    run(button(page, "add ('milestones',)").click())
-    assert node_of(page)["milestones"] == ["40%", "80%", "90%"]
-    run(button(page, "remove ('milestones', 0)").click())
-    assert node_of(page)["milestones"] == ["80%", "90%"]
-    page = open_page("s0=scheduler=piecewise")
-    run(button(page, "add ('knots',)").click())
-    assert node_of(page)["knots"][3:] == [["80%", 0.3], ["100%", 0.0]]
-    assert node_of(page)["join"] == ["linear", "linear", "cosine", "cosine"]
-    run(button(page, "remove ('knots', 1)").click())
-    assert node_of(page)["join"] == ["linear", "cosine", "cosine"]
-
-
 def test_a_nested_schedule_is_built():
     page = open_page("s0=scheduler=cosine_annealing")
     run(button(page, "wrap_warmup").click())
@@ -192,31 +177,6 @@ def test_curves_are_compared_edited_removed_and_shared():
     assert rows(again) == rows(page) and line(again) == line(page)
 
 
-def test_curves_of_one_schedule_are_named_by_what_differs():
-    node = shipped("step")
-    setups = [Setup("step", node), Setup("step", node | {"gamma": 0.5}), Setup("step", node)]
-    assert labels_of(setups) == ["step", "step gamma=0.5", "step (3)"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("python train.py scheduler=step scheduler.gamma=0.5", ""),
-        ("_target_: schedulers.rex.REXLR\ntotal_steps: 50%\n", ""),
-        ("_target_: os.system\ncommand: ls\n", "scheduler._target_='os.system'"),
-        ("python train.py model=resnet18", "'model=resnet18' does not decide the curve"),
-    ],
-)
-def test_a_pasted_command_line_or_yaml_is_drawn_or_refused(text, message):
-    page = open_page()
-    page.text_area[0].set_value(text)
-    run(button(page, "Draw it").click())
-    assert [error.startswith(message) for error in errors(page)] == ([True] if message else [])
-    if not message:
-        node = bridge.read_command(text).node if "train.py" in text else bridge.read_yaml(text)
-        assert node_of(page) == node
-
-
 def test_chinese_and_an_address_that_cannot_be_read():
     page = open_page("lang=zh&s0=scheduler=cosine_annealing scheduler.T_max=50%")
     assert page.title[0].value == "学习率调度探索"
@@ -225,12 +185,3 @@ def test_chinese_and_an_address_that_cannot_be_read():
         page = open_page(f"s0=scheduler._target_=os.system&lang={language}")
         assert errors(page)[0].startswith(f"{message}In the address, s0: ")
         assert line(page) == f"python train.py scheduler={FIRST}"
-
-
-def test_files_are_made_when_they_are_asked_for():
-    setups = [Setup(name, shipped(name), epochs=1, train_size=2560) for name in ("step", "rex")]
-    files = {suffix: write_file(suffix, setups, log=False) for suffix in (".png", ".gif", ".csv")}
-    assert files[".png"].startswith(b"\x89PNG") and files[".gif"].startswith(b"GIF89a")
-    lines = files[".csv"].decode().splitlines()
-    assert lines[:2] == ["step,epoch,step/group0,rex/group0", "0,0.0,0.1,0.1"]
-    assert len(lines) == 1 + 20
