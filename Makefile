@@ -30,7 +30,7 @@ doctor: ## check this machine, with any Python
 	@python=$(BIN)/python; "$$python" -c '' 2>/dev/null || python='$(PYTHON)'; \
 	"$$python" -m scripts.doctor $(args)
 
-train: $(READY) ## train; without ARGS the 3-minute experiment=quickstart
+train: $(READY) ## train; without ARGS experiment=quickstart, about a minute
 	@$(BIN)/python train.py $(or $(args),experiment=quickstart)
 
 train-all-cores: $(READY) ## train with one process per core (docs/distributed.md)
