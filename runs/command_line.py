@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from common.checks import suggest
 from runs import ranks
+from runs.config import MOVED
 from runs.overrides import expand_arguments, wants_sweep
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -87,10 +88,15 @@ def explain(error: Exception) -> str:
             f"{missing}: the configuration refers to this key as ${{{missing}}} and does not have "
             f"it. (To add it write +{missing}=VALUE.)"
         )
+    if isinstance(error, OverrideParseException):
+        reason = " ".join(str(error).split("See https")[0].split())
+        return f"{reason}: expected KEY=VALUE, as epochs=10 or preview.run=FOLDER."
     parent = getattr(error.__cause__, "parent_node", None)
     key = getattr(error.__cause__, "full_key", None)
     if not isinstance(parent, DictConfig) or not key:
         return str(error).strip()
+    if key in MOVED:
+        return f"{key}: this key is now {MOVED[key]}."
     place, _, name = key.rpartition(".")
     known = sorted(str(name) for name in parent if name != "hydra")
     return (

@@ -22,7 +22,11 @@ MAX_INTERPOLATIONS = 20
 # ${dataset.num_classes}, ${oc.env:HOME}, ${oc.env:DATA,images}: no other resolver, none in another
 SIMPLE = re.compile(r'\$\{([-\w.\[\]]+|oc\.env:\w+(,[^${}"]*)?)\}')
 URL = re.compile(r'"url": "(\\.|[^"\\])*\$\{')  # of JSON: a text with an interpolation
-MOVED = ("dataset.augment", "optimizer.decay_norm_and_bias")  # keys that an older version wrote
+# Keys that an older version wrote, and their present names.
+MOVED = {
+    "dataset.augment": "augment",
+    "optimizer.decay_norm_and_bias": "trainer.decay_norm_and_bias",
+}
 
 
 def read_run_config(folder: Path) -> DictConfig:

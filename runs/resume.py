@@ -140,7 +140,8 @@ def check_length(
         if applied != plan:
             raise ValueError(
                 f"epochs={config.epochs} changes the schedule where the run has already been: the "
-                f"rate of step {step} was {applied[0]:g} and would be {plan[0]:g} (fork= may)."
+                f"rate of step {step} was {applied[0]:g} and would be {plan[0]:g}. "
+                "Only a fork may change it (fork=FOLDER)."
             )
     return False
 
@@ -177,7 +178,8 @@ def find_fork(config: DictConfig, horizon: "Horizon") -> "Checkpoint":
     if step not in folders:
         raise ValueError(
             f"fork_at={config.fork_at} is step {step}, of which {config.fork} keeps no checkpoint: "
-            f"it has those of {', '.join(map(str, sorted(folders)))}."
+            f"it has those of {', '.join(map(str, sorted(folders)))}. trainer.keep_last=1000 keeps "
+            "more of a new run."
         )
     if step >= (stop_step := last_step(config, horizon)):
         raise ValueError(f"fork_at={config.fork_at}: nothing is left of {stop_step} steps.")

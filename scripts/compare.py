@@ -10,10 +10,10 @@ explains how to read the report.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runs.command_line import one_sentence
 from runs.comparison.report import write_report
 from runs.comparison.runs import find_runs, read_run
 from runs.comparison.tuning import choose_best
@@ -24,21 +24,24 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.compare", description="Compare runs: a report from run folders."
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    parser.add_argument("--out", type=Path, help="where to write; default: beside the runs")
-    parser.add_argument("--reference", help="compare with this schedule; default: none, else step")
     parser.add_argument(
-        "--accuracies", type=_percents, default=(), help="of the table of steps, as 20,30"
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="runs, or folders that hold some"
+    )
+    parser.add_argument("--out", type=Path, help="where to write; default: beside the runs")
+    parser.add_argument("--reference", help="compare with this schedule; default: none")
+    parser.add_argument(
+        "--accuracies",
+        type=_percents,
+        default=(),
+        help="in percent, of the table of steps: 20,30",
     )
     parser.add_argument("--best", metavar="KEY", help="only print the best value per scheduler")
     given = parser.parse_args(words)
-    try:
+    with one_sentence((ValueError, OSError)):
         if given.best:
             print(choose_best(map(read_run, find_runs(given.folders)), given.best))
         else:
             print(write_report(given.folders, given.out, given.reference, given.accuracies))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 def _percents(text: str) -> list[float]:

@@ -14,10 +14,11 @@ import runs as runs  # before the packages: it says if one is missing
 
 # isort: split
 import argparse
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+from runs.command_line import one_sentence
 
 if TYPE_CHECKING:
     from engine.checkpoint import Checkpoint
@@ -85,14 +86,12 @@ def main(words: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", type=Path, metavar="RUN_OR_CHECKPOINT")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="run folder or checkpoint")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--average", choices=("ema", "swa"), help="export averaged weights")
     given = parser.parse_args(words)
-    try:
+    with one_sentence((ValueError, OSError)):
         checkpoint = export(given.source, given.out, given.average)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
     step = checkpoint.state["step"]
     print(f"Written: {given.out}, the weights of {checkpoint.folder} after {step} steps.")
 

@@ -14,7 +14,6 @@ import runs as runs  # before the packages: it says if one is missing
 # isort: split
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import hydra
 from omegaconf import OmegaConf
 
 from common.checks import suggest
-from runs.command_line import CONF
+from runs.command_line import CONF, one_sentence
 
 ROW = "{:<18}{:>11}{:>9}  {}"
 FOOTNOTE = """Parameters for 100 classes. madds, M: millions of multiply-adds of the
@@ -87,17 +86,17 @@ def describe(path: Path) -> str:
 def main(words: list[str] | None = None) -> None:
     """Print the list."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m scripts.models",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", help="files of conf/model/; none: all of them")
-    try:
+    with one_sentence((ValueError, OSError)):
         files = find_files(parser.parse_args(words).names)
         print(ROW.format("model", "parameters", "madds, M", "arXiv"))
         for path in files:
             print(describe(path), flush=True)
         print(FOOTNOTE)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

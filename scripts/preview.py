@@ -153,8 +153,8 @@ def read_run(folder: Path, allow_targets: Sequence[str]) -> tuple[list[Curve], s
     rates = [np.interp(steps, *zip(*sorted(group.items()), strict=True)) for group in applied]
     note = compare_rates(planned, applied)
     check = read_summary(folder).get("lr_check")
-    if isinstance(check, dict) and {"mismatches", "steps"} <= check.keys():
-        note += f"; the check of the run itself: {check['mismatches']} of {check['steps']} differ"
+    if isinstance(check, dict) and check.get("mismatches"):
+        note += f"; lr_check of the run: {check['mismatches']} of {check.get('steps')} differ"
     return [
         Curve("applied", [group.tolist() for group in rates], base, horizon, note=note),
         Curve("planned", planned, base, horizon, dashed=True),

@@ -152,6 +152,8 @@ MISTAKES = [
     (["+augment.blur=3"], ["augment.blur=3: expected one of the keys crop_padding, "]),
     ([*HALF, "lint=error"], ["lint=error: step 80: rises again"]),
     (["epochs=1,2"], ["epochs"]),
+    (["outputs/run"], ["outputs/run", "expected KEY=VALUE, as epochs=10 or preview.run=FOLDER."]),
+    (["dataset.augment.cutout=8"], ["dataset.augment: this key is now augment."]),
 ]
 if not Path("/proc/driver/nvidia").exists():
     MISTAKES.append((["device=cuda"], ["device=cuda cannot be used: no NVIDIA driver"]))

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from common.files import write_text
-from runs.command_line import CONF
+from runs.command_line import CONF, one_sentence
 from scripts.recipes.check import check_folders
 from scripts.recipes.read import Arm, Recipe, find_recipes
 
@@ -82,7 +82,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", metavar="RECIPE", help="none: all; or: check FOLDER...")
     parser.add_argument("--write", action="store_true", help="renew docs/recipes.md")
     options = parser.parse_args(words)
-    try:
+    with one_sentence((ValueError, OSError)):
         if options.names[:1] == ["check"]:
             sys.exit(check_folders([Path(name) for name in options.names[1:]]))
         recipes = find_recipes(options.names)
@@ -93,8 +93,6 @@ def main(words: list[str] | None = None) -> None:
             print("\n\n".join(map(format_recipe, recipes)))
         else:
             print(format_list(recipes))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

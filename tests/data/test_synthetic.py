@@ -1,5 +1,7 @@
 """The built-in images: the same from the same seed, different where they should be."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,12 @@ def test_shapes_and_names(dataset):
     assert len({name.rsplit("_", 1)[0] for name in dataset.class_names}) == 20
     assert dataset.class_names[0] == "solid_disc_plain"
     assert dataset.class_names[99] == "hollow_star_ringed"
+
+
+def test_the_images_stay_what_they_are(dataset):
+    splits = (dataset.train, dataset.val, dataset.test)
+    digests = [hashlib.sha256(split.images[:100].tobytes()).hexdigest()[:16] for split in splits]
+    assert digests == ["9f17d9c09797a779", "269b115cf03bec96", "d68e49eea5fad731"]
 
 
 def test_other_seed_other_images_and_no_image_twice(dataset):

@@ -8,7 +8,7 @@ import pytest
 from oneflow import nn
 
 from models import convnet, resnet, resnet9, vit
-from models.layers import BiasedConv, conv, initialize_convs
+from models.layers import BiasedConv, conv, initialize_convs, linear
 
 
 def plain_conv(images, weights, stride, groups):
@@ -84,6 +84,10 @@ def test_convolutions_start_with_the_variance_of_he_et_al(mode, groups, variance
     error = 1 / math.sqrt(2 * weights.size)  # of a standard deviation, relative
     assert abs(weights.std() / math.sqrt(variance) - 1) < 4 * error
     assert not net[0].bias.numpy().any()
+
+
+def test_the_bias_of_the_last_layer_starts_at_0():
+    assert linear(8, 3).bias.numpy().tolist() == [0, 0, 0]
 
 
 def test_an_impossible_number_of_classes_is_refused_in_one_sentence():

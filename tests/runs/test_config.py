@@ -8,7 +8,7 @@ from hypothesis import given
 from omegaconf import OmegaConf
 
 from runs.config import read_run_config
-from runs.overrides import check_overrides, expand_arguments, read_overrides
+from runs.overrides import check_overrides, expand_arguments, read_overrides, value_of
 from runs.targets import check_targets
 from tests.conftest import ROOT, TINY, compose_config
 from tests.helpers.mutations import CHANGES, COUNTS, fuzzing, mutate
@@ -178,3 +178,8 @@ def test_a_run_folder_cannot_bring_code_for_hydra(tmp_path, run_here):
     with pytest.raises(SystemExit, match="is not the list of a run's overrides"):
         run_here(f"resume={run}")
     assert not mark.exists()
+
+
+def test_quotes_around_a_value_are_no_part_of_it():
+    words = ("resume='a b'", 'resume="a b"', "resume=a b", "resume='", "resume=a'")
+    assert [value_of(word) for word in words] == ["a b", "a b", "a b", "'", "a'"]

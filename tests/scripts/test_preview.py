@@ -55,6 +55,8 @@ def test_the_terminal_shows_the_curve_its_figures_and_the_lint_in_80_columns(dra
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in text
     assert lines[0] == "cosine_annealing: 10 epochs of 10 steps = 100 steps"
+    assert lines[2].split() == ["0", "2", "4", "6", "8", "10"]  # epochs, and steps below
+    assert lines[-4].split() == ["0", "20", "40", "60", "80", "100"]
     assert sum("┤" in line or "│" in line for line in lines) == 14
     assert any(0x2800 < ord(letter) < 0x2900 for letter in text)
     assert lines[-2] == "base 0.1 | min 0 | max 0.1 | last 0.0999 | area 50% of base"
@@ -113,7 +115,7 @@ def test_a_run_folder_shows_planned_against_applied(draw, run_training, tmp_path
     OmegaConf.save(config, run.folder / ".hydra" / "config.yaml")
     text = draw(f"preview.run={run.folder}", f"preview.out={out}")
     assert "Run run: 2 epochs of 10 steps = 20 steps" in text
-    assert "15 of 15 recorded rates are as previewed; the check of the run itself: 0 of 15" in text
+    assert "Note: 15 of 15 recorded rates are as previewed\n" in text
     header, first, *_, last = out.read_text().splitlines()
     assert header == "step,epoch,applied/group0,planned/group0"
     assert first == "0,0.0,0.10000000149011612,0.1"  # TensorBoard keeps 32-bit floats

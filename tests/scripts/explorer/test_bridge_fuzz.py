@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scripts.explorer.bridge import (
     MAX_TEXT,
     read_command,
-    read_state,
     read_yaml,
     write_command,
     write_yaml,
@@ -23,9 +22,7 @@ DEEP = "[" * 500 + "]" * 500
 LINES = [
     "hydra.run.dir=.",
     "--config-dir=. scheduler=step",
-    "scheduler=step,linear",
     "scheduler=../model/resnet18",
-    "resume=outputs/x",
     "scheduler=step scheduler._target_=os.system",
     "scheduler=none scheduler._target_=schedulers.build.build_scheduler",
     "scheduler=lambda scheduler.lr_lambda._target_=builtins.eval",
@@ -34,18 +31,15 @@ LINES = [
     r"scheduler=step 'scheduler.gamma=\${oc.env:HOME}'",
     "scheduler=step 'scheduler.${oc.env:HOME}=1'",
     "scheduler=lambda 'scheduler.lr_lambda._partial_=\"<b>\"'",
-    "scheduler=step scheduler.gamma=???",
     "scheduler=step scheduler.gamma=" + "9" * 400,
     "scheduler=step scheduler.gamma='unclosed",
     f"scheduler=step scheduler.gamma={DEEP}",
     "scheduler=step +scheduler." + "a." * 900 + "a=1",
-    "scheduler=step scheduler.gamma=range(1,1000000000)",
     "x" * (MAX_TEXT + 1),
     "\0",
     "\ud800",
 ]
 YAMLS = [
-    "",
     "_target_: os.system",
     "_target_: schedulers.noam:np.load",
     f"_target_: {FIXED}\nx: {{_target_: os.system, _args_: [touch boom]}}",
@@ -57,7 +51,6 @@ YAMLS = [
     f"_target_: {FIXED}\na: 1{'0' * 400}",
     f"_target_: {FIXED}\na: {DEEP}",
     f"_target_: {FIXED}\na: [{'1,' * 1500}]",
-    "\t\0: {",
     "x: " + "y" * MAX_TEXT,
 ]
 
@@ -123,15 +116,3 @@ def test_a_damaged_text_is_a_setup_or_one_sentence(changes, name, tmp_path):
     )
     outcome(tmp_path, lambda: write_all(read_command(line)))
     outcome(tmp_path, lambda: write_all(Setup("none", read_yaml(text), epochs=2)))
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        {f"k{index}": "1" for index in range(41)},
-        {"s0": ["scheduler=step", "scheduler=rex"]},
-        {"x": "y" * 13_000},
-    ],
-)
-def test_a_hostile_address_is_refused_in_one_sentence(params, tmp_path):
-    assert outcome(tmp_path, lambda: read_state(params)) is None
