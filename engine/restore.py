@@ -101,7 +101,7 @@ def load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
 
 
 def load_scheduler(scheduler: Any, state: dict[str, Any]) -> None:
-    """Load a scheduler's state; refuse another one's, as it overwrites whatever attributes."""
+    """Load a scheduler's state; refuse another scheduler's, which would set foreign attributes."""
     # ReduceLROnPlateau has a last rate only after its first step.
     if scheduler.state_dict().keys() - {"_last_lr"} != state.keys() - {"_last_lr"}:
         raise ValueError(f"its state is not that of {type(scheduler).__name__}")

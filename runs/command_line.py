@@ -62,7 +62,7 @@ def run_command(
 
 @contextlib.contextmanager
 def one_sentence(mistakes: tuple[type[Exception], ...]) -> Iterator[None]:
-    """End the program with one sentence after a mistake, and silently where nobody reads on."""
+    """End the program: with one sentence after a mistake, silently after a broken pipe."""
     try:
         yield
     except BrokenPipeError:
@@ -72,7 +72,7 @@ def one_sentence(mistakes: tuple[type[Exception], ...]) -> Iterator[None]:
 
 
 def end_unread() -> None:
-    """End silently: nobody reads on, as in `... | head`."""
+    """End silently after a broken pipe, as in `... | head`."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 

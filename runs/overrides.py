@@ -98,7 +98,7 @@ def value_of(word: str) -> str:
 
 
 def quote(folder: Path) -> str:
-    """Return a path as Hydra reads it, whatever characters it has."""
+    """Return a path as an override's value: in quotes, as Hydra's grammar wants it."""
     return "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

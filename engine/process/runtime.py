@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# OneFlow brings numpy with it. Loaded first, numpy picks its own kernels, whatever is set below.
+# numpy chooses its kernels when it is loaded: here, so that no setting below can change them.
 import numpy  # noqa: F401
 
 from engine.process.machine import cuda_problem, has_avx2, import_advice

@@ -1,4 +1,4 @@
-"""Find run folders, and read each one; whatever is wrong with a run becomes its `problem`."""
+"""Find run folders and read each one; a run that cannot be read has a `problem`."""
 
 import os
 import re
@@ -78,7 +78,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def read_run(folder: Path) -> Run:
-    """Return a run; whatever is wrong with its folder becomes the run's `problem`."""
+    """Return a run; if its folder cannot be read, `problem` says why."""
     run = Run(folder)
     try:
         run.settings = clean_settings(read_run_config(folder))

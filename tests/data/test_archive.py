@@ -102,7 +102,7 @@ def call(module, name, *arguments):
 
 DTYPE = emit_name("numpy", "dtype")
 LAUGHS = emit([1]) + pickle.BINPUT + b"\0"
-for i in range(40):  # a list of the last one twice: whoever shows it as text never ends
+for i in range(40):  # each list holds the last one twice: its text would have 2**40 parts
     LAUGHS = pickle.EMPTY_LIST + LAUGHS + pickle.APPEND + pickle.BINGET + bytes([i])
     LAUGHS += pickle.APPEND + pickle.BINPUT + bytes([i + 1])
 DEEP_KEY = pickle.PROTO + b"\x02" + pickle.EMPTY_DICT + emit(1) + pickle.TUPLE1 * 300_000 + emit(1)
